@@ -1,0 +1,102 @@
+"""Records, prompts, answer reading and verification: what LPT's packages have in common.
+
+This module's names are the public interface; adding one is a decision.
+"""
+
+from lpt_core.answers import READER_VERSION, Choice, ParsedAnswer, parse_answer, read_choice, split_thought
+from lpt_core.chat import ImagePart, ImageRef, Message, Part, Sampling, TextPart
+from lpt_core.errors import (
+    ConfigError,
+    DataError,
+    EndpointError,
+    LptError,
+    MissingExtraError,
+    StoreError,
+)
+from lpt_core.fingerprint import FINGERPRINT_VERSION, canonical_json, derived_int, fingerprint, uniform
+from lpt_core.options import ParsedOptions, parse_options
+from lpt_core.problems import Problem
+from lpt_core.prompts import Prompt, load_prompt, load_prompt_file, parse_prompt, prompt_names
+from lpt_core.schema import (
+    LETTERS,
+    MAX_OPTIONS,
+    MCQ,
+    SCHEMA_VERSION,
+    AnswerStatus,
+    AnswerStyle,
+    Caption,
+    OptionStyle,
+    PairKind,
+    PreferencePair,
+    Presentation,
+    Provenance,
+    Record,
+    ResponseSegment,
+    Segment,
+    SFTExample,
+    SFTKind,
+    Trace,
+    Verdict,
+    json_schemas,
+    normal_text,
+)
+from lpt_core.verify import verify
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FINGERPRINT_VERSION",
+    "LETTERS",
+    "MAX_OPTIONS",
+    "MCQ",
+    "READER_VERSION",
+    "SCHEMA_VERSION",
+    "AnswerStatus",
+    "AnswerStyle",
+    "Caption",
+    "Choice",
+    "ConfigError",
+    "DataError",
+    "EndpointError",
+    "ImagePart",
+    "ImageRef",
+    "LptError",
+    "Message",
+    "MissingExtraError",
+    "OptionStyle",
+    "PairKind",
+    "ParsedAnswer",
+    "ParsedOptions",
+    "Part",
+    "PreferencePair",
+    "Presentation",
+    "Problem",
+    "Prompt",
+    "Provenance",
+    "Record",
+    "ResponseSegment",
+    "SFTExample",
+    "SFTKind",
+    "Sampling",
+    "Segment",
+    "StoreError",
+    "TextPart",
+    "Trace",
+    "Verdict",
+    "__version__",
+    "canonical_json",
+    "derived_int",
+    "fingerprint",
+    "json_schemas",
+    "load_prompt",
+    "load_prompt_file",
+    "normal_text",
+    "parse_answer",
+    "parse_options",
+    "parse_prompt",
+    "prompt_names",
+    "read_choice",
+    "split_thought",
+    "uniform",
+    "verify",
+]

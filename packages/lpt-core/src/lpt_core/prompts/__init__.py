@@ -1,0 +1,135 @@
+"""Prompts as data: versioned Markdown files with a small header, rendered strictly.
+
+A prompt's fingerprint is the hash of its file's bytes, so any edit makes another prompt. A file reads::
+
+    ---
+    name: ask
+    version: 1
+    variables: caption
+    ---
+    Text with {{ caption }}, in Jinja.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import StrictUndefined, Template, TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from lpt_core.errors import ConfigError
+from lpt_core.fingerprint import fingerprint
+
+_HEADER = re.compile(r"---\n(.*?)\n---\n(.*)", re.DOTALL)
+# Sandboxed: a prompt's file may come from somebody else. No escaping: the output is text for a model.
+_JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt's template.
+
+    Attributes:
+        name: What it is for ("ask").
+        version: Its version under that name.
+        variables: What ``render`` must be given, no more and no less.
+        source: The template's text.
+        fingerprint: Hash of the whole file.
+    """
+
+    name: str
+    version: int
+    variables: frozenset[str]
+    source: str
+    fingerprint: str
+    _template: Template = field(repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """Name, version and the beginning of the fingerprint, for people: "ask.v1 (3f2a90)"."""
+        return f"{self.name}.v{self.version} ({self.fingerprint[:6]})"
+
+    def render(self, **values: object) -> str:
+        """The text for these values.
+
+        Raises:
+            ConfigError: A variable is missing, unknown, or the template fails.
+        """
+        if values.keys() != self.variables:
+            missing = ", ".join(sorted(self.variables - values.keys())) or "none"
+            extra = ", ".join(sorted(values.keys() - self.variables)) or "none"
+            raise ConfigError(f"prompt {self.label}: missing variables: {missing}; unknown: {extra}.")
+        try:
+            return self._template.render(values).strip()
+        except TemplateError as error:
+            raise ConfigError(f"prompt {self.label} cannot be rendered: {error}") from error
+
+
+def parse_prompt(text: str, where: str) -> Prompt:
+    """Read a prompt from the text of its file.
+
+    Args:
+        text: Header and template.
+        where: What to call the file in errors.
+
+    Raises:
+        ConfigError: The header is missing or incomplete, or its variables are not the template's.
+    """
+    match = _HEADER.fullmatch(text.replace("\r\n", "\n"))
+    if not match:
+        raise ConfigError(f"{where}: a prompt begins with a header between two lines of '---'.")
+    header = dict(line.split(":", 1) for line in match.group(1).splitlines() if ":" in line)
+    header = {key.strip(): value.strip() for key, value in header.items()}
+    if missing := {"name", "version", "variables"} - header.keys():
+        raise ConfigError(f"{where}: the header lacks {', '.join(sorted(missing))}.")
+    if not header["version"].isdigit():
+        raise ConfigError(f"{where}: version is a whole number, not {header['version']!r}.")
+    declared = frozenset(name.strip() for name in header["variables"].split(",") if name.strip())
+    try:
+        used = frozenset(meta.find_undeclared_variables(_JINJA.parse(match.group(2))))
+        template = _JINJA.from_string(match.group(2))
+    except TemplateError as error:
+        raise ConfigError(f"{where}: not a Jinja template: {error}") from error
+    if used != declared:
+        raise ConfigError(
+            f"{where}: the header declares the variables {sorted(declared)}, the text uses {sorted(used)}."
+        )
+    mark = fingerprint("prompt", text)
+    return Prompt(header["name"], int(header["version"]), declared, match.group(2), mark, template)
+
+
+@cache
+def load_prompt(name: str, version: int = 1) -> Prompt:
+    """A prompt that ships with LPT.
+
+    Raises:
+        ConfigError: There is no such prompt.
+    """
+    file = resources.files(__name__) / f"{name}.v{version}.md"
+    if not re.fullmatch(r"\w+", name) or not file.is_file():
+        known = ", ".join(prompt_names())
+        raise ConfigError(f"there is no prompt {name}.v{version}.", f"one of: {known}")
+    return parse_prompt(file.read_text(encoding="utf-8"), f"{name}.v{version}.md")
+
+
+def load_prompt_file(path: Path) -> Prompt:
+    """A prompt from somebody's own file.
+
+    Raises:
+        ConfigError: The file cannot be read or is no prompt.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the prompt {path} cannot be read: {error}.") from error
+    return parse_prompt(text, str(path))
+
+
+def prompt_names() -> list[str]:
+    """The prompts that ship with LPT, as "name.vN"."""
+    files = resources.files(__name__).iterdir()
+    return sorted(file.name.removesuffix(".md") for file in files if file.name.endswith(".md"))
