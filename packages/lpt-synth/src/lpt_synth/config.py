@@ -1,0 +1,313 @@
+"""The configuration of a run: strict, with every field documented, and errors that name the line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from lpt_core import AnswerStyle, OptionStyle, Sampling
+from lpt_synth.types import Model, Role
+
+
+class Section(BaseModel):
+    """The base of all sections: frozen, refusing unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ---- captions and images ---------------------------------------------------------------------------
+
+
+class SourceBase(Section):
+    """What all sources share."""
+
+    on_bad: Literal["skip", "stop"] = Field("skip", description="what to do with a row that cannot be used")
+    limit: int | None = Field(None, ge=1, description="at most so many captions")
+    shuffle: bool = Field(
+        False, description="take them in an order drawn from the seed rather than in the source's own"
+    )
+    max_image_pixels: int = Field(
+        178_956_970, ge=1, description="larger images are refused as decompression bombs"
+    )
+    licence: str | None = Field(None, description="licence of the captions, for the dataset card")
+
+
+class DocciSource(SourceBase):
+    """DOCCI's own files: ``docci_descriptions.jsonlines`` and a folder of images."""
+
+    kind: Literal["docci"]
+    captions: Path
+    images: Path
+    split: str | None = Field("train", description="train, test, qual_dev, qual_test; null for all")
+
+
+class TableSource(SourceBase):
+    """JSONL, CSV, TSV or Parquet with a column for the caption and one for the image's path."""
+
+    kind: Literal["table"]
+    captions: Path
+    images: Path | None = Field(None, description="folder that image paths are relative to")
+    text_column: str = "caption"
+    image_column: str = "image"
+    id_column: str | None = Field("id", description="null: the row's number")
+    split_column: str | None = None
+    split: str | None = None
+
+
+class FolderSource(SourceBase):
+    """A folder of images, each with a ``.txt`` of the same name beside it."""
+
+    kind: Literal["folder"]
+    captions: Path
+
+
+class HubSource(SourceBase):
+    """A directory made by ``datasets``' ``save_to_disk``, or the id of a dataset on the hub."""
+
+    kind: Literal["hub"]
+    captions: str
+    name: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    text_column: str = "caption"
+    image_column: str = "image"
+    id_column: str | None = None
+    images: Path | None = Field(None, description="folder that image paths are relative to, if they are paths")
+
+
+SourceConfig = Annotated[
+    DocciSource | TableSource | FolderSource | HubSource, Field(discriminator="kind")
+]
+
+
+# ---- endpoints -------------------------------------------------------------------------------------
+
+
+class Price(Section):
+    """What an endpoint costs, in any one currency per million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class Endpoint(Section):
+    """A model behind an OpenAI-compatible server."""
+
+    base_url: str = Field(description="up to and including /v1")
+    model: str = Field(min_length=1)
+    revision: str | None = Field(None, description="part of the identity of answers and of the card")
+    licence: str | None = Field(None, description="licence of the model's outputs, for the card")
+    api_key_env: str | None = Field(None, description="NAME of the environment variable that holds the key")
+    concurrency: int = Field(64, ge=1, description="the most requests in flight; fewer on 429s")
+    timeout_s: float = Field(600, gt=0, description="for one request, seconds")
+    max_attempts: int = Field(12, ge=1, description="before a request is given up on")
+    patience_s: float = Field(120, ge=0, description="how long nothing at all may succeed before the run stops")
+    price: Price | None = None
+    seeds: bool = Field(True, description="send a seed with each request")
+    json_schema: bool = Field(False, description="the endpoint knows response_format json_schema")
+    ban_words: bool = Field(True, description="send bad_words (vLLM's field) for the expander")
+    extra_sampling: bool = Field(
+        True, description="send top_k and repetition_penalty, which OpenAI's own API does not know"
+    )
+    prefill: Literal[
+        "auto", "continue_final_message", "prefix", "completions", "instruct", "none"
+    ] = Field("auto", description="how a begun answer is continued; auto probes the endpoint once")
+    chat_template: str | None = Field(
+        None, description="for completions: chatml, deepseek-r1, or a file (.jinja, tokenizer_config.json)"
+    )
+    extra_body: dict[str, Any] = Field(default_factory=dict, description="more fields for every request")
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, url: str) -> str:
+        from urllib.parse import urlsplit
+
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("not an http(s) URL, such as http://localhost:8000/v1")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("holds credentials or a query; name the key's variable in api_key_env instead")
+        return url.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _a_name(cls, name: str | None) -> str | None:
+        # Never repeat the value: it may be the key itself, put here by mistake.
+        if name is not None and not (name.replace("_", "").isalnum() and name == name.upper()):
+            raise ValueError("the NAME of an environment variable in capitals (OPENAI_API_KEY), not the key")
+        return name
+
+    @property
+    def identity(self) -> Model:
+        """What of the endpoint belongs to a request's key."""
+        return Model(self.model, self.revision)
+
+
+class Endpoints(Section):
+    """Who plays which role. The judge is needed only where judging is on."""
+
+    asker: Endpoint
+    thinker: Endpoint
+    expander: Endpoint
+    judge: Endpoint | None = None
+
+    def of(self, role: Role) -> Endpoint | None:
+        """The endpoint of a role."""
+        return getattr(self, role)
+
+
+# ---- stages ----------------------------------------------------------------------------------------
+
+
+class PixelPolicy(Section):
+    """How an image is made smaller before a model sees it; never larger."""
+
+    rule: Literal["area", "longer_side"] = Field("area", description="cap the area, or the longer side")
+    limit: int = Field(512, ge=28, description="side in pixels: area <= limit^2, or longer side <= limit")
+    format: Literal["jpeg", "png"] = "jpeg"
+    quality: int = Field(95, ge=1, le=100, description="of JPEG")
+
+    @property
+    def label(self) -> str:
+        """The policy in a word, part of the identity of requests with an image."""
+        suffix = f"-q{self.quality}" if self.format == "jpeg" else ""
+        return f"{self.rule}-{self.limit}-{self.format}{suffix}"
+
+
+class AskConfig(Section):
+    """Stage 1: questions from a caption."""
+
+    prompt: str = Field("ask.v1", description="a prompt that ships with LPT, or a file")
+    sampling: Sampling = Sampling(temperature=0.7, max_tokens=4096)
+    reformat: Literal["never", "needed", "always"] = Field(
+        "needed", description="send answers through a second call: those that do not read, or all"
+    )
+    reformat_prompt: str = "reformat.v1"
+    reformat_sampling: Sampling = Sampling(temperature=0, max_tokens=4096)
+    options: int | None = Field(4, ge=2, le=10, description="how many a question must have; null for any")
+    near_duplicate: float = Field(
+        0.9, gt=0, le=1, description="similarity from which two questions of an image are the same"
+    )
+    max_questions: int | None = Field(None, ge=1, description="at most so many per caption, the first ones")
+
+
+class ThinkConfig(Section):
+    """Stage 2: short thoughts of the VLM."""
+
+    n: int = Field(3, ge=1, description="thoughts per question")
+    system_prompt: str = "think_system.v1"
+    question_prompt: str = "question.v1"
+    sampling: Sampling = Sampling(temperature=0.7, top_p=0.8, repetition_penalty=1.05, max_tokens=1024)
+    prefill: bool = Field(True, description="begin the answer with <think> where the endpoint can")
+    pixels: PixelPolicy = PixelPolicy()
+    shuffle_options: bool = True
+    option_styles: tuple[OptionStyle, ...] = Field(("parens", "dot"), min_length=1)
+    answer_styles: tuple[AnswerStyle, ...] = Field(("letter_parens", "letter_dot", "text"), min_length=1)
+
+
+class ExpandConfig(Section):
+    """Stage 3: the reasoning model goes on from a short thought."""
+
+    n: int = Field(3, ge=1, description="continuations per thought")
+    of: Literal["all", "right", "wrong"] = Field("all", description="which short thoughts go on")
+    prompt: str = "expand.v1"
+    instruct_prompt: str = "expand_instruct.v1"
+    sampling: Sampling = Sampling(
+        temperature=0.7, top_p=0.8, top_k=50, repetition_penalty=1.05, max_tokens=256
+    )
+    cues: tuple[str, ...] = Field(
+        ("Wait,", "Hmm,", "Alternatively,", "Let's double-check the details."), min_length=1
+    )
+    breaks: tuple[Literal["\n", " "], ...] = Field(("\n", " "), min_length=1, description="before the cue")
+    banned_words: tuple[str, ...] = Field(
+        (), description="words that betray the caption; a continuation that has one is dropped"
+    )
+
+    @field_validator("cues")
+    @classmethod
+    def _cues(cls, cues: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not cue.strip() or cue != cue.strip() for cue in cues):
+            raise ValueError("a cue is empty or begins or ends with a space")
+        return cues
+
+
+class JudgeConfig(Section):
+    """The optional judge: does the continuation support the gold answer?"""
+
+    enabled: bool = False
+    of: Literal["wrong_right", "all"] = Field("wrong_right", description="which right continuations")
+    prompt: str = "judge.v1"
+    sampling: Sampling = Sampling(temperature=0.7, max_tokens=512)
+
+
+# ---- selection -------------------------------------------------------------------------------------
+
+
+class SFTMix(Section):
+    """Which verified thoughts become SFT examples."""
+
+    keep_right: float = Field(
+        0.1, gt=0, le=1, description="share kept of the pool of right thoughts (short, or continued and right)"
+    )
+    max_right: int | None = Field(None, ge=0, description="and at most so many")
+    turned_per_right: float | None = Field(
+        1.0, ge=0, description="wrong thoughts turned right, per example of that pool; null for all"
+    )
+    length_base: float = Field(
+        0.5, gt=0, le=1, description="weight base^rank, rank 0 the longest of its question; 1 for uniform"
+    )
+    kinds: tuple[Literal["short_right", "right_right", "wrong_right"], ...] = (
+        "short_right",
+        "right_right",
+        "wrong_right",
+    )
+
+
+class PairQuota(Section):
+    """One kind of preference pair."""
+
+    enabled: bool = True
+    max: int | None = Field(None, ge=0, description="at most so many; null for all")
+    per_question: int | None = Field(None, ge=1, description="at most so many of one question")
+
+
+class PairMix(Section):
+    """Which verified thoughts become preference pairs; every kind has its own quota."""
+
+    right_over_wrong: PairQuota = PairQuota()
+    short_over_spoiled: PairQuota = PairQuota()
+    turned_over_wrong: PairQuota = PairQuota()
+    compact_over_long: PairQuota = PairQuota()
+    compact_ratio: float = Field(1.5, gt=1, description="how much longer the rejected thought must be")
+
+
+class SelectConfig(Section):
+    """From verified thoughts to training sets."""
+
+    sft: SFTMix = SFTMix()
+    pairs: PairMix = PairMix()
+
+
+# ---- the whole -------------------------------------------------------------------------------------
+
+
+class RunConfig(Section):
+    """Everything that a run needs."""
+
+    recipe: str | None = Field(None, description="the recipe that fills in what is not given")
+    seed: int = 42
+    source: SourceConfig
+    endpoints: Endpoints
+    ask: AskConfig = AskConfig()
+    think: ThinkConfig = ThinkConfig()
+    expand: ExpandConfig = ExpandConfig()
+    judge: JudgeConfig = JudgeConfig()
+    select: SelectConfig = SelectConfig()
+
+    @model_validator(mode="after")
+    def _judge_has_an_endpoint(self) -> RunConfig:
+        if self.judge.enabled and self.endpoints.judge is None:
+            raise ValueError("judge.enabled needs endpoints.judge")
+        return self
