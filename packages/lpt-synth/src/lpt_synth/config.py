@@ -74,12 +74,10 @@ class HubSource(SourceBase):
     text_column: str = "caption"
     image_column: str = "image"
     id_column: str | None = None
-    images: Path | None = Field(None, description="folder that image paths are relative to, if they are paths")
+    images: Path | None = Field(None, description="folder that image paths are relative to")
 
 
-SourceConfig = Annotated[
-    DocciSource | TableSource | FolderSource | HubSource, Field(discriminator="kind")
-]
+SourceConfig = Annotated[DocciSource | TableSource | FolderSource | HubSource, Field(discriminator="kind")]
 
 
 # ---- endpoints -------------------------------------------------------------------------------------
@@ -103,7 +101,7 @@ class Endpoint(Section):
     concurrency: int = Field(64, ge=1, description="the most requests in flight; fewer on 429s")
     timeout_s: float = Field(600, gt=0, description="for one request, seconds")
     max_attempts: int = Field(12, ge=1, description="before a request is given up on")
-    patience_s: float = Field(120, ge=0, description="how long nothing at all may succeed before the run stops")
+    patience_s: float = Field(120, ge=0, description="the run stops when nothing succeeds for so long")
     price: Price | None = None
     seeds: bool = Field(True, description="send a seed with each request")
     json_schema: bool = Field(False, description="the endpoint knows response_format json_schema")
@@ -111,9 +109,9 @@ class Endpoint(Section):
     extra_sampling: bool = Field(
         True, description="send top_k and repetition_penalty, which OpenAI's own API does not know"
     )
-    prefill: Literal[
-        "auto", "continue_final_message", "prefix", "completions", "instruct", "none"
-    ] = Field("auto", description="how a begun answer is continued; auto probes the endpoint once")
+    prefill: Literal["auto", "continue_final_message", "prefix", "completions", "instruct", "none"] = Field(
+        "auto", description="how a begun answer is continued; auto probes the endpoint once"
+    )
     chat_template: str | None = Field(
         None, description="for completions: chatml, deepseek-r1, or a file (.jinja, tokenizer_config.json)"
     )
@@ -249,7 +247,7 @@ class SFTMix(Section):
     """Which verified thoughts become SFT examples."""
 
     keep_right: float = Field(
-        0.1, gt=0, le=1, description="share kept of the pool of right thoughts (short, or continued and right)"
+        0.1, gt=0, le=1, description="share kept of the pool of right thoughts, short or continued"
     )
     max_right: int | None = Field(None, ge=0, description="and at most so many")
     turned_per_right: float | None = Field(
