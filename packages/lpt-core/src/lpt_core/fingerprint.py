@@ -71,7 +71,8 @@ def uniform(seed: int, *parts: str | int) -> float:
     Draws made so do not depend on the order of rows, on other rows, or on a global random state, which
     lets a subset of a run make the same choices as the whole.
     """
-    return (derived_int(seed, *parts) + 0.5) / 2.0**53
+    # 52 bits and a half fit a float exactly; with 53 the largest would round to 1.
+    return (derived_int(seed, *parts, bits=52) + 0.5) / 2.0**52
 
 
 def derived_int(seed: int, *parts: str | int, bits: int = 53) -> int:
