@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from lpt_core import READER_VERSION, Caption, Presentation, fingerprint, normal_text
+from lpt_core import READER_VERSION, Caption, fingerprint, normal_text
 from lpt_synth.config import RunConfig
 from lpt_synth.stages import AskReading, AskStage, ExpandStage, JudgeStage, ThinkStage
 from lpt_synth.types import (
@@ -205,18 +205,19 @@ async def in_turn(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [await step for step in steps]
 
 
-def read_tree(flow: Flow, caption: Caption, get: Callable[[str], dict[int, Outcome]]) -> CaptionTree:
+def read_tree(
+    flow: Flow, caption: Caption, look: Callable[[Request], Sequence[Outcome | None]]
+) -> CaptionTree:
     """Rebuild a caption's tree from what is stored, without asking anybody.
 
     Args:
         flow: The stages.
         caption: Whose tree.
-        get: Outcomes by a request's key (``Store.get``).
+        look: What is stored of a request, one outcome per sample (``Store.outcomes``).
     """
 
     async def fetch(request: Request) -> Sequence[Outcome | None]:
-        stored = get(request.key)
-        return [stored.get(sample) for sample in range(request.n)]
+        return look(request)
 
     # Nothing in here ever waits, so the coroutine runs to its end at the first step, without a loop.
     coroutine = flow.grow(caption, fetch, in_turn)

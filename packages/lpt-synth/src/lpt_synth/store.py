@@ -134,6 +134,11 @@ class Store:
         rows = self._query("SELECT sample, ok, text, detail, status FROM outcomes WHERE key = ?", (key,))
         return {sample: _outcome(ok, text, detail, status) for sample, ok, text, detail, status in rows}
 
+    def outcomes(self, request: Request) -> list[Outcome | None]:
+        """One outcome per sample of a request; None for what is not stored."""
+        stored = self.get(request.key)
+        return [stored.get(sample) for sample in range(request.n)]
+
     async def put(self, request: Request, samples: Sequence[int], reply: Reply, cost: float = 0.0) -> None:
         """Store what came of a request; when this returns, it is on disk.
 

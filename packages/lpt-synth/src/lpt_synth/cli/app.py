@@ -1,0 +1,176 @@
+"""The commands of ``lpt-synth``. Heavy imports lie inside them, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Captions in, training sets out: questions, short thoughts and long perceptual thoughts.",
+)
+
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The configuration.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The directory of a run.")]
+OutOption = Annotated[Path, typer.Option("--out", metavar="RUN_DIR", help="The run's directory.")]
+
+
+class Format(StrEnum):
+    """What sets can be exported for."""
+
+    trl = "trl"
+    llama_factory = "llama-factory"
+    jsonl = "jsonl"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from lpt_synth import __version__
+
+        typer.echo(f"lpt-synth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def init(
+    config: ConfigArgument,
+    captions: Annotated[str, typer.Option(help="DOCCI's file, a table, a folder, or a datasets id.")],
+    base_url: Annotated[str, typer.Option(help="An OpenAI-compatible endpoint, up to and including /v1.")],
+    recipe: Annotated[str, typer.Option(help="paper, released or default.")] = "default",
+    images: Annotated[Path | None, typer.Option(help="The folder of the images.")] = None,
+    asker: Annotated[str | None, typer.Option(help="Model that writes the questions.")] = None,
+    thinker: Annotated[str | None, typer.Option(help="Vision-language model that thinks briefly.")] = None,
+    expander: Annotated[str | None, typer.Option(help="Reasoning model that thinks harder.")] = None,
+    asker_url: Annotated[str | None, typer.Option(help="Its endpoint, if not --base-url.")] = None,
+    thinker_url: Annotated[str | None, typer.Option(help="Its endpoint, if not --base-url.")] = None,
+    expander_url: Annotated[str | None, typer.Option(help="Its endpoint, if not --base-url.")] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="NAME of the environment variable that holds the key.")
+    ] = None,
+    short_cots: Annotated[int | None, typer.Option(min=1, help="Short thoughts per question.")] = None,
+    long_cots: Annotated[int | None, typer.Option(min=1, help="Continuations per short thought.")] = None,
+    cue: Annotated[list[str] | None, typer.Option(help='What begins a continuation: "Wait,".')] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many captions.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a configuration that runs."""
+    from lpt_synth.init import InitOptions, write_config
+
+    options = InitOptions(
+        recipe=recipe,
+        captions=captions,
+        images=images,
+        base_url=base_url,
+        models={"asker": asker, "thinker": thinker, "expander": expander},
+        urls={"asker": asker_url, "thinker": thinker_url, "expander": expander_url},
+        api_key_env=api_key_env,
+        short_cots=short_cots,
+        long_cots=long_cots,
+        cues=cue or (),
+        limit=limit,
+    )
+    write_config(config, options, force=force)
+    typer.echo(f"wrote {config}\nnext: lpt-synth plan {config} --out RUN_DIR")
+
+
+@app.command()
+def run(
+    config: ConfigArgument,
+    out: OutOption,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, help="Stop cleanly before this run has spent more.")
+    ] = None,
+    sequential: Annotated[
+        bool, typer.Option("--sequential", help="One request at a time, in order: for debugging.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the end.")] = False,
+) -> None:
+    """Ask, think, think harder, select. Stopped or killed, the same line goes on where it was."""
+    from lpt_synth.cli.show import show_result, showing
+    from lpt_synth.jobs import run as run_job
+    from lpt_synth.meter import Meter
+    from lpt_synth.settings import load_config
+
+    settings = load_config(config)
+    meter = Meter()
+    with showing(meter, quiet=quiet):
+        report = run_job(settings, out, max_cost=max_cost, sequential=sequential, meter=meter)
+    show_result(report, out, config)
+    raise typer.Exit(0 if report.result.done else 1)
+
+
+@app.command()
+def plan(
+    config: ConfigArgument,
+    out: OutOption,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Price what is not yet in the store. Asks nobody, changes nothing."""
+    from lpt_synth.cli.show import show_plan
+    from lpt_synth.jobs import plan as plan_job
+    from lpt_synth.settings import load_config
+
+    made = plan_job(load_config(config), out)
+    if as_json:
+        typer.echo(json.dumps(made.as_json(), indent=2))
+    else:
+        show_plan(made)
+
+
+@app.command()
+def status(
+    run_dir: RunArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Tell what a run has made, what each step took, and why anything was asked again."""
+    from lpt_synth.cli.show import show_status
+    from lpt_synth.rundir import RunDir
+    from lpt_synth.status import status as state
+
+    made = state(RunDir(run_dir))
+    if as_json:
+        typer.echo(json.dumps(made, indent=2, ensure_ascii=False))
+    else:
+        show_status(made)
+
+
+@app.command()
+def export(
+    run_dir: RunArgument,
+    format: Annotated[Format, typer.Option(help="Who is to read it.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A new directory.")],
+) -> None:
+    """Write the training sets for a trainer, with a dataset card."""
+    from lpt_synth.jobs import export as export_job
+    from lpt_synth.rundir import RunDir
+
+    report = export_job(RunDir(run_dir), format.value, to)
+    typer.echo(f"wrote {to}: {report.sft} SFT examples, {report.pairs} pairs, {report.images} images")
+
+
+@app.command(name="show-recipe")
+def show_recipe(name: Annotated[str, typer.Argument(help="paper, released or default.")]) -> None:
+    """Print what a recipe fills in."""
+    from importlib import resources
+
+    from lpt_synth.settings import load_recipe
+
+    load_recipe(name)
+    file = resources.files("lpt_synth.recipes") / f"{name}.yaml"
+    typer.echo(file.read_text(encoding="utf-8"), nl=False)

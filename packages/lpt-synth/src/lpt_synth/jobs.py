@@ -1,0 +1,127 @@
+"""What the commands do, as functions that anybody may call."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lpt_core import DataError
+from lpt_synth.budget import Ledger
+from lpt_synth.config import RunConfig
+from lpt_synth.meter import Meter
+from lpt_synth.plan import Plan, make_plan
+from lpt_synth.rundir import RunDir
+from lpt_synth.runner import Runner, RunResult
+from lpt_synth.sets import make_sets
+from lpt_synth.status import StoredRun
+from lpt_synth.store import Store
+from lpt_synth.types import Engine, Role
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How a run ended, and the manifest of its sets; None where it was stopped before they were made."""
+
+    result: RunResult
+    sets: Mapping[str, Any] | None
+
+
+def run(
+    config: RunConfig,
+    out: Path,
+    *,
+    max_cost: float | None = None,
+    sequential: bool = False,
+    meter: Meter | None = None,
+) -> RunReport:
+    """Run a configuration in a directory, and make its sets.
+
+    Args:
+        config: What to do.
+        out: The run's directory; made if it is not there, gone on with if it is.
+        max_cost: The most that this call may spend, in the currency of the endpoints' prices.
+        sequential: Ask one thing at a time, in order.
+        meter: Counters to watch the run by.
+
+    Raises:
+        ConfigError, StoreError: It cannot begin. What stops it later is in the report.
+    """
+    run_dir, meter = RunDir(out.resolve()), meter or Meter()
+    with ExitStack() as stack:
+        run_dir.create()
+        stack.enter_context(run_dir.locked())
+        run_dir.keep(config)
+        store = stack.enter_context(run_dir.open_store(create=True))
+        runner = Runner(
+            config,
+            store,
+            _engines(config, store, meter),
+            cache=run_dir.images,
+            meter=meter,
+            max_cost=max_cost,
+            sequential=sequential,
+        )
+        result = asyncio.run(runner.run())
+        if result.stopped:
+            return RunReport(result, None)
+        return RunReport(result, make_sets(StoredRun(run_dir, config, store), tell=meter.notices.append))
+
+
+def _engines(config: RunConfig, store: Store, meter: Meter) -> dict[Role, Engine]:
+    """An engine for each role; what it answers is booked and on disk before it gives it out."""
+    from lpt_synth.engines.openai import OpenAIEngine
+    from lpt_synth.images import ImageCache
+
+    ledger = Ledger(store, config.endpoints, meter)
+    images = ImageCache(config.think.pixels)
+    engines: dict[Role, Engine] = {}
+    roles: tuple[Role, ...] = ("asker", "thinker", "expander", "judge")
+    for role in roles:
+        endpoint = config.endpoints.of(role)
+        if endpoint is None or (role == "judge" and not config.judge.enabled):
+            continue
+        engines[role] = OpenAIEngine(
+            endpoint, images=images.data_url, memory=store, commit=ledger.commit, notice=meter.notices.append
+        )
+        meter.priced |= endpoint.price is not None
+    return engines
+
+
+def plan(config: RunConfig, out: Path) -> Plan:
+    """Price what a run in this directory would still ask. Changes nothing there."""
+    run_dir = RunDir(out.resolve())
+    with ExitStack() as stack:
+        if run_dir.store_path.is_file():
+            store = stack.enter_context(run_dir.open_store())
+        else:
+            scratch = RunDir(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lpt-plan-"))))
+            run_dir = scratch
+            store = stack.enter_context(scratch.open_store(create=True))
+        return make_plan(StoredRun(run_dir, config, store))
+
+
+def export(run_dir: RunDir, fmt: Literal["trl", "llama-factory", "jsonl"], to: Path) -> Any:
+    """Write the sets of a run for a trainer, made anew where the run has gone on since.
+
+    Raises:
+        ConfigError, StoreError, DataError: It is no run directory, it has nothing to export yet, an
+            image is gone, or the target is somebody else's.
+    """
+    from lpt_synth.card import card_facts
+    from lpt_synth.export import export as write
+
+    config = run_dir.config()
+    with run_dir.open_store() as store:
+        stored = StoredRun(run_dir, config, store)
+        manifest = make_sets(stored)
+    if not manifest["sft"] and not manifest["pairs"]:
+        raise DataError(
+            f"{run_dir.path} has no training examples yet.",
+            f"`lpt-synth status {run_dir.path}` shows where they were lost",
+        )
+    return write(fmt, run_dir.sets, to, card_facts(config, manifest))

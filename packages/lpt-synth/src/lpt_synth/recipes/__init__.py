@@ -1,0 +1,1 @@
+"""Recipes: configurations that fill in what a person does not give."""
