@@ -23,15 +23,17 @@ class Section(BaseModel):
 class SourceBase(Section):
     """What all sources share."""
 
-    on_bad: Literal["skip", "stop"] = Field("skip", description="what to do with a row that cannot be used")
-    limit: int | None = Field(None, ge=1, description="at most so many captions")
+    on_bad: Literal["skip", "stop"] = Field(
+        default="skip", description="what to do with a row that cannot be used"
+    )
+    limit: int | None = Field(default=None, ge=1, description="at most so many captions")
     shuffle: bool = Field(
-        False, description="take them in an order drawn from the seed rather than in the source's own"
+        default=False, description="take them in an order drawn from the seed rather than in the source's own"
     )
     max_image_pixels: int = Field(
-        178_956_970, ge=1, description="larger images are refused as decompression bombs"
+        default=178_956_970, ge=1, description="larger images are refused as decompression bombs"
     )
-    licence: str | None = Field(None, description="licence of the captions, for the dataset card")
+    licence: str | None = Field(default=None, description="licence of the captions, for the dataset card")
 
 
 class DocciSource(SourceBase):
@@ -40,7 +42,7 @@ class DocciSource(SourceBase):
     kind: Literal["docci"]
     captions: Path
     images: Path
-    split: str | None = Field("train", description="train, test, qual_dev, qual_test; null for all")
+    split: str | None = Field(default="train", description="train, test, qual_dev, qual_test; null for all")
 
 
 class TableSource(SourceBase):
@@ -48,10 +50,10 @@ class TableSource(SourceBase):
 
     kind: Literal["table"]
     captions: Path
-    images: Path | None = Field(None, description="folder that image paths are relative to")
+    images: Path | None = Field(default=None, description="folder that image paths are relative to")
     text_column: str = "caption"
     image_column: str = "image"
-    id_column: str | None = Field("id", description="null: the row's number")
+    id_column: str | None = Field(default="id", description="null: the row's number")
     split_column: str | None = None
     split: str | None = None
 
@@ -74,7 +76,7 @@ class HubSource(SourceBase):
     text_column: str = "caption"
     image_column: str = "image"
     id_column: str | None = None
-    images: Path | None = Field(None, description="folder that image paths are relative to")
+    images: Path | None = Field(default=None, description="folder that image paths are relative to")
 
 
 SourceConfig = Annotated[DocciSource | TableSource | FolderSource | HubSource, Field(discriminator="kind")]
@@ -95,25 +97,30 @@ class Endpoint(Section):
 
     base_url: str = Field(description="up to and including /v1")
     model: str = Field(min_length=1)
-    revision: str | None = Field(None, description="part of the identity of answers and of the card")
-    licence: str | None = Field(None, description="licence of the model's outputs, for the card")
-    api_key_env: str | None = Field(None, description="NAME of the environment variable that holds the key")
-    concurrency: int = Field(64, ge=1, description="the most requests in flight; fewer on 429s")
-    timeout_s: float = Field(600, gt=0, description="for one request, seconds")
-    max_attempts: int = Field(12, ge=1, description="before a request is given up on")
-    patience_s: float = Field(120, ge=0, description="the run stops when nothing succeeds for so long")
+    revision: str | None = Field(default=None, description="part of the identity of answers and of the card")
+    licence: str | None = Field(default=None, description="licence of the model's outputs, for the card")
+    api_key_env: str | None = Field(
+        default=None, description="NAME of the environment variable that holds the key"
+    )
+    concurrency: int = Field(default=64, ge=1, description="the most requests in flight; fewer on 429s")
+    timeout_s: float = Field(default=600, gt=0, description="for one request, seconds")
+    max_attempts: int = Field(default=12, ge=1, description="before a request is given up on")
+    patience_s: float = Field(
+        default=120, ge=0, description="the run stops when nothing succeeds for so long"
+    )
     price: Price | None = None
-    seeds: bool = Field(True, description="send a seed with each request")
-    json_schema: bool = Field(False, description="the endpoint knows response_format json_schema")
-    ban_words: bool = Field(True, description="send bad_words (vLLM's field) for the expander")
+    seeds: bool = Field(default=True, description="send a seed with each request")
+    json_schema: bool = Field(default=False, description="the endpoint knows response_format json_schema")
+    ban_words: bool = Field(default=True, description="send bad_words (vLLM's field) for the expander")
     extra_sampling: bool = Field(
-        True, description="send top_k and repetition_penalty, which OpenAI's own API does not know"
+        default=True, description="send top_k and repetition_penalty, which OpenAI's own API does not know"
     )
     prefill: Literal["auto", "continue_final_message", "prefix", "completions", "instruct", "none"] = Field(
-        "auto", description="how a begun answer is continued; auto probes the endpoint once"
+        default="auto", description="how a begun answer is continued; auto probes the endpoint once"
     )
     chat_template: str | None = Field(
-        None, description="for completions: chatml, deepseek-r1, or a file (.jinja, tokenizer_config.json)"
+        default=None,
+        description="for completions: chatml, deepseek-r1, or a file (.jinja, tokenizer_config.json)",
     )
     extra_body: dict[str, Any] = Field(default_factory=dict, description="more fields for every request")
 
@@ -162,10 +169,14 @@ class Endpoints(Section):
 class PixelPolicy(Section):
     """How an image is made smaller before a model sees it; never larger."""
 
-    rule: Literal["area", "longer_side"] = Field("area", description="cap the area, or the longer side")
-    limit: int = Field(512, ge=28, description="side in pixels: area <= limit^2, or longer side <= limit")
+    rule: Literal["area", "longer_side"] = Field(
+        default="area", description="cap the area, or the longer side"
+    )
+    limit: int = Field(
+        default=512, ge=28, description="side in pixels: area <= limit^2, or longer side <= limit"
+    )
     format: Literal["jpeg", "png"] = "jpeg"
-    quality: int = Field(95, ge=1, le=100, description="of JPEG")
+    quality: int = Field(default=95, ge=1, le=100, description="of JPEG")
 
     @property
     def label(self) -> str:
@@ -177,50 +188,58 @@ class PixelPolicy(Section):
 class AskConfig(Section):
     """Stage 1: questions from a caption."""
 
-    prompt: str = Field("ask.v1", description="a prompt that ships with LPT, or a file")
+    prompt: str = Field(default="ask.v1", description="a prompt that ships with LPT, or a file")
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=4096)
     reformat: Literal["never", "needed", "always"] = Field(
-        "needed", description="send answers through a second call: those that do not read, or all"
+        default="needed", description="send answers through a second call: those that do not read, or all"
     )
     reformat_prompt: str = "reformat.v1"
     reformat_sampling: Sampling = Sampling(temperature=0, max_tokens=4096)
-    options: int | None = Field(4, ge=2, le=10, description="how many a question must have; null for any")
-    near_duplicate: float = Field(
-        0.9, gt=0, le=1, description="similarity from which two questions of an image are the same"
+    options: int | None = Field(
+        default=4, ge=2, le=10, description="how many a question must have; null for any"
     )
-    max_questions: int | None = Field(None, ge=1, description="at most so many per caption, the first ones")
+    near_duplicate: float = Field(
+        default=0.9, gt=0, le=1, description="similarity from which two questions of an image are the same"
+    )
+    max_questions: int | None = Field(
+        default=None, ge=1, description="at most so many per caption, the first ones"
+    )
 
 
 class ThinkConfig(Section):
     """Stage 2: short thoughts of the VLM."""
 
-    n: int = Field(3, ge=1, description="thoughts per question")
+    n: int = Field(default=3, ge=1, description="thoughts per question")
     system_prompt: str = "think_system.v1"
     question_prompt: str = "question.v1"
     sampling: Sampling = Sampling(temperature=0.7, top_p=0.8, repetition_penalty=1.05, max_tokens=1024)
-    prefill: bool = Field(True, description="begin the answer with <think> where the endpoint can")
+    prefill: bool = Field(default=True, description="begin the answer with <think> where the endpoint can")
     pixels: PixelPolicy = PixelPolicy()
     shuffle_options: bool = True
-    option_styles: tuple[OptionStyle, ...] = Field(("parens", "dot"), min_length=1)
-    answer_styles: tuple[AnswerStyle, ...] = Field(("letter_parens", "letter_dot", "text"), min_length=1)
+    option_styles: tuple[OptionStyle, ...] = Field(default=("parens", "dot"), min_length=1)
+    answer_styles: tuple[AnswerStyle, ...] = Field(
+        default=("letter_parens", "letter_dot", "text"), min_length=1
+    )
 
 
 class ExpandConfig(Section):
     """Stage 3: the reasoning model goes on from a short thought."""
 
-    n: int = Field(3, ge=1, description="continuations per thought")
-    of: Literal["all", "right", "wrong"] = Field("all", description="which short thoughts go on")
+    n: int = Field(default=3, ge=1, description="continuations per thought")
+    of: Literal["all", "right", "wrong"] = Field(default="all", description="which short thoughts go on")
     prompt: str = "expand.v1"
     instruct_prompt: str = "expand_instruct.v1"
     sampling: Sampling = Sampling(
         temperature=0.7, top_p=0.8, top_k=50, repetition_penalty=1.05, max_tokens=256
     )
     cues: tuple[str, ...] = Field(
-        ("Wait,", "Hmm,", "Alternatively,", "Let's double-check the details."), min_length=1
+        default=("Wait,", "Hmm,", "Alternatively,", "Let's double-check the details."), min_length=1
     )
-    breaks: tuple[Literal["\n", " "], ...] = Field(("\n", " "), min_length=1, description="before the cue")
+    breaks: tuple[Literal["\n", " "], ...] = Field(
+        default=("\n", " "), min_length=1, description="before the cue"
+    )
     banned_words: tuple[str, ...] = Field(
-        (), description="words that betray the caption; a continuation that has one is dropped"
+        default=(), description="words that betray the caption; a continuation that has one is dropped"
     )
 
     @field_validator("cues")
@@ -235,7 +254,7 @@ class JudgeConfig(Section):
     """The optional judge: does the continuation support the gold answer?"""
 
     enabled: bool = False
-    of: Literal["wrong_right", "all"] = Field("wrong_right", description="which right continuations")
+    of: Literal["wrong_right", "all"] = Field(default="wrong_right", description="which right continuations")
     prompt: str = "judge.v1"
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=512)
 
@@ -247,14 +266,17 @@ class SFTMix(Section):
     """Which verified thoughts become SFT examples."""
 
     keep_right: float = Field(
-        0.1, gt=0, le=1, description="share kept of the pool of right thoughts, short or continued"
+        default=0.1, gt=0, le=1, description="share kept of the pool of right thoughts, short or continued"
     )
-    max_right: int | None = Field(None, ge=0, description="and at most so many")
+    max_right: int | None = Field(default=None, ge=0, description="and at most so many")
     turned_per_right: float | None = Field(
-        1.0, ge=0, description="wrong thoughts turned right, per example of that pool; null for all"
+        default=1.0, ge=0, description="wrong thoughts turned right, per example of that pool; null for all"
     )
     length_base: float = Field(
-        0.5, gt=0, le=1, description="weight base^rank, rank 0 the longest of its question; 1 for uniform"
+        default=0.5,
+        gt=0,
+        le=1,
+        description="weight base^rank, rank 0 the longest of its question; 1 for uniform",
     )
     kinds: tuple[Literal["short_right", "right_right", "wrong_right"], ...] = (
         "short_right",
@@ -267,8 +289,8 @@ class PairQuota(Section):
     """One kind of preference pair."""
 
     enabled: bool = True
-    max: int | None = Field(None, ge=0, description="at most so many; null for all")
-    per_question: int | None = Field(None, ge=1, description="at most so many of one question")
+    max: int | None = Field(default=None, ge=0, description="at most so many; null for all")
+    per_question: int | None = Field(default=None, ge=1, description="at most so many of one question")
 
 
 class PairMix(Section):
@@ -278,7 +300,9 @@ class PairMix(Section):
     short_over_spoiled: PairQuota = PairQuota()
     turned_over_wrong: PairQuota = PairQuota()
     compact_over_long: PairQuota = PairQuota()
-    compact_ratio: float = Field(1.5, gt=1, description="how much longer the rejected thought must be")
+    compact_ratio: float = Field(
+        default=1.5, gt=1, description="how much longer the rejected thought must be"
+    )
 
 
 class SelectConfig(Section):
@@ -294,7 +318,7 @@ class SelectConfig(Section):
 class RunConfig(Section):
     """Everything that a run needs."""
 
-    recipe: str | None = Field(None, description="the recipe that fills in what is not given")
+    recipe: str | None = Field(default=None, description="the recipe that fills in what is not given")
     seed: int = 42
     source: SourceConfig
     endpoints: Endpoints
