@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+import json
 import random
-from collections.abc import Callable
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +21,7 @@ from lpt_core import (
     Trace,
     Verdict,
 )
+from lpt_synth.config import RunConfig
 from lpt_synth.types import CaptionTree, LongNode, MCQNode, ShortNode
 
 Trees = Callable[..., list[CaptionTree]]
@@ -91,5 +98,146 @@ def make_trees() -> Trees:
                 tree.mcqs.append(node)
             trees.append(tree)
         return trees
+
+    return make
+
+
+# ---- a small OpenAI-compatible server that plays all roles -------------------------------------------
+
+
+class PlayServer:
+    """Answers by rule, so that a run against it always makes the same sets.
+
+    A caption "N: …" gets N questions ("Which number is x?" with options); a thought is right where the
+    seed is even, a continuation where the seed is not divisible by five. Knows prefilled turns.
+
+    Attributes:
+        calls: (model, seed, number of the question or -1) of each request that was answered.
+        faults: Statuses to answer with first, from the front of the list.
+        peak: The most requests that were under way at once.
+    """
+
+    def __init__(self) -> None:
+        self.base_url = ""
+        self.calls: list[tuple[str, int, str]] = []
+        self.bodies: list[dict[str, object]] = []
+        self.faults: list[int] = []
+        self.latency_s = 0.0
+        self.under_way = 0
+        self.peak = 0
+
+    def answer(self, body: dict[str, Any]) -> list[str]:
+        texts = []
+        for message in body["messages"]:
+            content = message["content"]
+            parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+            texts.append("".join(part.get("text", "") for part in parts))
+        n, seed, said = body.get("n") or 1, body.get("seed", 0), "\n".join(texts)
+        self.calls.append((body["model"], seed, said))
+        return [self._one(body["model"], seed + i, said) for i in range(n)]
+
+    def _one(self, model: str, seed: int, said: str) -> str:
+        if model == "asker":
+            count = int(re.findall(r"(\d+): ", said)[-1])
+            return "\n".join(
+                f"{k}. <question> Which colour has number {k}? </question> <choices> (A) red{k} (B) blue{k} "
+                f"(C) green{k} (D) grey{k} </choices> <answer> (B) blue{k} </answer> <type> Recognition </type>"
+                for k in range(1, count + 1)
+            )
+        if model == "judge":
+            return f"Because. <verdict>{'no' if seed % 3 == 0 else 'yes'}</verdict>"
+        options = re.findall(r"^\(?([A-D])[).] (\w+)$", said, re.MULTILINE)[:4]
+        right = next(letter for letter, text in options if text.startswith("blue"))
+        wrong = next(letter for letter, text in options if text.startswith("red"))
+        if model == "thinker":
+            letter = right if seed % 2 == 0 else wrong
+            return f" At {seed} I look. It is ({letter}) I think.</think> <answer>({letter})</answer>"
+        letter = right if seed % 5 else wrong
+        more = " the description says" if seed % 7 == 0 else ""
+        return f" {seed}, let me look again{more}. So ({letter}).</think>\n<answer> {letter}. </answer>"
+
+
+@pytest.fixture
+def play() -> Iterator[PlayServer]:
+    from aiohttp import web
+
+    server = PlayServer()
+
+    async def complete(request: web.Request) -> web.Response:
+        body = await request.json()
+        server.under_way += 1
+        server.peak = max(server.peak, server.under_way)
+        try:
+            await asyncio.sleep(server.latency_s)
+            if server.faults:
+                return web.json_response({"error": {"message": "planned"}}, status=server.faults.pop(0))
+            server.bodies.append(body)
+            choices = [
+                {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+                for i, text in enumerate(server.answer(body))
+            ]
+            usage = {"prompt_tokens": 100, "completion_tokens": 10 * len(choices)}
+            return web.json_response({"model": body["model"], "choices": choices, "usage": usage})
+        finally:
+            server.under_way -= 1
+
+    app = web.Application(client_max_size=2**26)
+    app.router.add_post("/v1/chat/completions", complete)
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+
+    async def serve() -> None:
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        server.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        ready.set()
+        try:
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+
+    stop = asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    ready.wait(10)
+    yield server
+    loop.call_soon_threadsafe(stop.set)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def a_config(play: PlayServer, tmp_path: Path) -> Callable[..., RunConfig]:
+    """Makes a configuration against the play server, with three captions and real small images."""
+    from PIL import Image
+
+    folder = tmp_path / "captions"
+    folder.mkdir()
+    for place, count in enumerate((2, 1, 3)):
+        Image.new("RGB", (40 + place, 30), (place * 90, 40, 90)).save(folder / f"{place}.png")
+        (folder / f"{place}.txt").write_text(f"{count}: a picture of numbers in colours")
+
+    def make(**sections: dict[str, Any]) -> RunConfig:
+        ends = {
+            role: {"base_url": play.base_url, "model": role, "prefill": "continue_final_message"}
+            for role in ("asker", "thinker", "expander", "judge")
+        }
+        data: dict[str, Any] = {
+            "source": {"kind": "folder", "captions": str(folder)},
+            "endpoints": ends,
+            "think": {"n": 4},
+            "expand": {"n": 2, "banned_words": ["description"]},
+        }
+        for name, fields in sections.items():
+            if name == "every_endpoint":
+                for end in ends.values():
+                    end.update(fields)
+            elif isinstance(fields, dict):
+                data[name] = data.get(name, {}) | fields
+            else:
+                data[name] = fields
+        return RunConfig.model_validate_json(json.dumps(data))
 
     return make

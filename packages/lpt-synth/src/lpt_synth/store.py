@@ -97,6 +97,7 @@ class Store:
         """
         if not create and not path.is_file():
             raise StoreError(f"{path} is not there.", "run `lpt-synth run CONFIG.yaml --out RUN_DIR` first")
+        reader: sqlite3.Connection | None = None
         try:
             reader = _connect(path)
             version = reader.execute("PRAGMA user_version").fetchone()[0]
@@ -104,12 +105,15 @@ class Store:
             if version == 0 and tables == 0:
                 reader.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {STORE_VERSION}; COMMIT;")
             elif version != STORE_VERSION:
-                reader.close()
                 raise StoreError(
                     f"{path} is a store of version {version}; this lpt-synth writes version {STORE_VERSION}.",
                     "use the lpt-synth that made it, or another run directory",
                 )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
+            if reader is not None:
+                reader.close()
+            if isinstance(error, StoreError):
+                raise
             raise StoreError(f"{path} cannot be used as a store: {error}.") from error
         return cls(path, reader)
 
@@ -300,9 +304,13 @@ _COUNT_AGAIN = (
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA cache_size = -65536")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -65536")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
