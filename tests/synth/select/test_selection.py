@@ -43,27 +43,35 @@ def _text(segments: Any) -> str:
     return "".join(segment.text for segment in segments)
 
 
-def _wrong_first(trace: Any, traces: Any) -> bool:
-    first = traces[trace.parent][0] if trace.parent else trace
-    return not first.verdict.correct
+def _first_thoughts(trees: Any) -> set[tuple[str, str, bool]]:
+    """Every usable short thought: its question, its text, and whether it is right."""
+    return {
+        (node.mcq.id, short.trace.thought, short.trace.verdict.correct)
+        for tree in trees
+        for node in tree.mcqs
+        for short in node.shorts
+        if short.dropped is None and short.trace.verdict.status == "found"
+    }
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 @given(seed=st.integers(0, 10_000), shorts=st.integers(0, 6), longs=st.integers(0, 4))
 def test_examples_are_sound_on_random_trees(make_trees: Any, seed: int, shorts: int, longs: int) -> None:
     trees = make_trees(seed=seed, shorts=shorts, longs=longs)
-    traces = _traces(trees)
+    traces, firsts = _traces(trees), _first_thoughts(trees)
     for record in _select(trees).records():
         if isinstance(record, SFTExample):
             trace, usable = traces[record.trace_id]
             assert usable
             assert trace.verdict.correct
-            _check_loss(record.response, _wrong_first(trace, traces))
+            _check_loss(record, record.response, firsts, wrong_first=record.kind == "wrong_right")
         else:
             _check_pair(record, traces)
+            _check_loss(record, record.chosen, firsts, wrong_first=record.kind == "turned_over_wrong")
 
 
-def _check_loss(response: Any, wrong_first: bool) -> None:
+def _check_loss(record: Any, response: Any, firsts: Any, *, wrong_first: bool) -> None:
+    assert (record.mcq_id, response[1].text, not wrong_first) in firsts
     assert [segment.loss for segment in response[:2]] == [not wrong_first] * 2
     assert all(segment.loss for segment in response[2:])
 
@@ -75,7 +83,6 @@ def _check_pair(pair: PreferencePair, traces: Any) -> None:
     assert chosen.verdict.correct
     assert rejected.verdict.correct == (pair.kind == "compact_over_long")
     assert not any(segment.loss for segment in pair.rejected)
-    _check_loss(pair.chosen, _wrong_first(chosen, traces))
     if pair.kind != "right_over_wrong":
         # The same thought opens both sides, byte for byte, in the same segments.
         begin = [(segment.kind, segment.text) for segment in pair.chosen[:2]]
