@@ -53,7 +53,7 @@ def make(name: str) -> Path:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     python = folder / "bin" / "python"
     pinned = HERE / "requirements" / f"{name}.txt"
-    pip = "uv pip install --quiet --compile-bytecode --no-deps".split()
+    pip = ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--no-deps"]
     for command in (
         ["uv", "venv", "--quiet", "--python", sys.executable, str(folder)],
         [*pip, "--python", str(python), "--requirement", str(pinned)],
