@@ -18,6 +18,7 @@ from lpt_synth.plan import Plan, make_plan
 from lpt_synth.rundir import RunDir
 from lpt_synth.runner import Runner, RunResult
 from lpt_synth.sets import make_sets
+from lpt_synth.stages.base import resolve_prompt
 from lpt_synth.status import StoredRun
 from lpt_synth.store import Store
 from lpt_synth.types import Engine, Role
@@ -86,7 +87,12 @@ def _engines(config: RunConfig, store: Store, meter: Meter) -> dict[Role, Engine
         if endpoint is None or (role == "judge" and not config.judge.enabled):
             continue
         engines[role] = OpenAIEngine(
-            endpoint, images=images.data_url, memory=store, commit=ledger.commit, notice=meter.notices.append
+            endpoint,
+            images=images.data_url,
+            memory=store.notes,
+            commit=ledger.commit,
+            notice=meter.notices.append,
+            instruct=resolve_prompt(config.expand.instruct_prompt, frozenset({"request", "prefix"})),
         )
         meter.priced |= endpoint.price is not None
     return engines

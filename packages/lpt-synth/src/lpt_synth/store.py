@@ -12,8 +12,8 @@ import json
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -50,6 +50,9 @@ CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
+Statements = Sequence[tuple[str, tuple[Any, ...]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What has been asked and paid for in a stage, over all runs of this store."""
@@ -68,7 +71,7 @@ class _Write:
 
     __slots__ = ("error", "future", "statements")
 
-    def __init__(self, statements: Sequence[tuple[str, tuple[Any, ...]]], future: asyncio.Future[None]):
+    def __init__(self, statements: Statements, future: asyncio.Future[None] | None) -> None:
         self.statements = statements
         self.future = future
         self.error: BaseException | None = None
@@ -135,7 +138,7 @@ class Store:
 
     def get(self, key: str) -> dict[int, Outcome]:
         """The outcomes of a request that are stored, by the number of their sample."""
-        rows = self._query("SELECT sample, ok, text, detail, status FROM outcomes WHERE key = ?", (key,))
+        rows = self.query("SELECT sample, ok, text, detail, status FROM outcomes WHERE key = ?", (key,))
         return {sample: _outcome(ok, text, detail, status) for sample, ok, text, detail, status in rows}
 
     def outcomes(self, request: Request) -> list[Outcome | None]:
@@ -169,7 +172,7 @@ class Store:
 
     def others_of(self, request: Request) -> list[dict[str, str]]:
         """The parts of other requests that the same stage made about the same item."""
-        rows = self._query(
+        rows = self.query(
             "SELECT parts.json FROM requests JOIN parts ON parts.id = requests.parts "
             "WHERE item = ? AND stage = ? AND key != ?",
             (request.item, request.stage, request.key),
@@ -182,7 +185,7 @@ class Store:
 
     def asked_again(self) -> list[tuple[str, str, int]]:
         """(stage, reason, number of requests) of what was asked again because something changed."""
-        return list(self._query("SELECT stage, reason, requests FROM again ORDER BY stage, reason"))
+        return list(self.query("SELECT stage, reason, requests FROM again ORDER BY stage, reason"))
 
     # ---- what else a run remembers -------------------------------------------------------------------
 
@@ -192,7 +195,7 @@ class Store:
             stat = path.stat()
         except OSError:
             return None
-        rows = self._query(
+        rows = self.query(
             "SELECT sha256, width, height FROM images WHERE path = ? AND size = ? AND mtime_ns = ?",
             (str(path), stat.st_size, stat.st_mtime_ns),
         )
@@ -206,7 +209,7 @@ class Store:
 
     def seal(self, caption: str, plan: str) -> dict[str, int] | None:
         """The tally of a caption that is complete under this plan, or None."""
-        rows = self._query("SELECT tally FROM seals WHERE caption = ? AND plan = ?", (caption, plan))
+        rows = self.query("SELECT tally FROM seals WHERE caption = ? AND plan = ?", (caption, plan))
         return next((json.loads(row[0]) for row in rows), None)
 
     async def put_seal(self, caption: str, plan: str, tally: dict[str, int]) -> None:
@@ -214,17 +217,9 @@ class Store:
         values = (caption, plan, json.dumps(tally, sort_keys=True))
         await self._write([("INSERT OR REPLACE INTO seals VALUES (?, ?, ?)", values)])
 
-    def note(self, name: str) -> str | None:
-        """A small thing remembered under a name."""
-        return next((row[0] for row in self._query("SELECT value FROM notes WHERE name = ?", (name,))), None)
-
-    async def put_note(self, name: str, value: str) -> None:
-        """Remember a small thing."""
-        await self._write([("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))])
-
     def usage(self) -> list[Usage]:
         """Totals by stage."""
-        rows = self._query(
+        rows = self.query(
             "SELECT stage, count(*), sum(samples), sum(sent), sum(input_tokens), sum(output_tokens), "
             "sum(cost) FROM calls GROUP BY stage ORDER BY stage"
         )
@@ -232,25 +227,41 @@ class Store:
 
     def mark(self) -> str:
         """A mark that differs whenever outcomes were added, for telling whether sets are stale."""
-        row = next(self._query("SELECT coalesce(max(id), 0), coalesce(sum(samples), 0) FROM calls"))
+        row = next(self.query("SELECT coalesce(max(id), 0), coalesce(sum(samples), 0) FROM calls"))
         return f"{row[0]}.{row[1]}"
+
+    @property
+    def notes(self) -> Notes:
+        """Small things remembered under a name."""
+        return Notes(self)
 
     # ---- inside --------------------------------------------------------------------------------------
 
-    def _query(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    def query(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        """Rows of a query.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
         try:
             return iter(self._reader.execute(sql, values).fetchall())
         except sqlite3.Error as error:
             raise StoreError(f"{self.path} cannot be read: {error}.") from error
 
-    async def _write(self, statements: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+    async def _write(self, statements: Statements) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Write(statements, future))
+        await future
+
+    def enqueue(self, statements: Statements) -> None:
+        """Have something written that nobody waits for."""
+        self._enqueue(_Write(statements, None))
+
+    def _enqueue(self, write: _Write) -> None:
         if self._writer is None:
             self._writer = threading.Thread(target=self._write_all, name="lpt-store", daemon=True)
             self._writer.start()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        self._queue.put(_Write(statements, future))
-        await future
+        self._queue.put(write)
 
     def _write_all(self) -> None:
         """The writer thread: take what has gathered, commit it as one, tell who waits."""
@@ -282,6 +293,22 @@ class Store:
             remedy = "free space or mend the disk, then run again: what was stored before is kept"
             for write in writes:
                 write.error = StoreError(message, remedy)
+
+
+class Notes:
+    """Small things that a run remembers, such as how an endpoint continues a begun answer."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, key: str) -> str | None:
+        """What was put under the key, if anything."""
+        rows = self._store.query("SELECT value FROM notes WHERE name = ?", (key,))
+        return next((row[0] for row in rows), None)
+
+    def put(self, key: str, value: str) -> None:
+        """Keep the value; it is written with what is written next, and nobody waits for it."""
+        self._store.enqueue([("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, value))])
 
 
 _PUT_REQUEST = (
@@ -325,18 +352,18 @@ def _storable(text: str) -> str:
 
 def _tell(writes: list[_Write]) -> None:
     """Wake those who wait, with one call into each event loop."""
+    waiting = [(write.future, write.error) for write in writes if write.future is not None]
 
     def settle() -> None:
-        for write in writes:
-            if write.future.done():
+        for future, error in waiting:
+            if future.done():
                 continue
-            if write.error is not None:
-                write.future.set_exception(write.error)
+            if error is not None:
+                future.set_exception(error)
             else:
-                write.future.set_result(None)
+                future.set_result(None)
 
-    wake: Callable[..., Any] = writes[0].future.get_loop().call_soon_threadsafe
-    try:
-        wake(settle)
-    except RuntimeError:
-        return  # the loop was closed: nobody waits any more, and the rows are stored
+    if waiting:
+        # A closed loop means that nobody waits any more; the rows are stored all the same.
+        with suppress(RuntimeError):
+            waiting[0][0].get_loop().call_soon_threadsafe(settle)
