@@ -141,7 +141,7 @@ class PlayServer:
             count = int(re.findall(r"(\d+): ", said)[-1])
             return "\n".join(
                 f"{k}. <question> Which colour has number {k}? </question> <choices> (A) red{k} (B) blue{k} "
-                f"(C) green{k} (D) grey{k} </choices> <answer> (B) blue{k} </answer> <type> Recognition </type>"
+                f"(C) green{k} (D) grey{k} </choices> <answer> (B) blue{k} </answer> <type> A </type>"
                 for k in range(1, count + 1)
             )
         if model == "judge":

@@ -85,6 +85,7 @@ class Runner:
         self.result = RunResult()
         self.sequential = sequential
         self._budget = Budget(max_cost)
+        self._bug: Exception | None = None
         self._pending: dict[str, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -104,6 +105,8 @@ class Runner:
             finally:
                 for engine in self.engines.values():
                     await engine.close()
+        if self._bug is not None:
+            raise self._bug
         self.result.problems = self.reader.problems
         self.result.tally.update(self.reader.counts)
         return self.result
@@ -161,6 +164,9 @@ class Runner:
                 await self._grow(caption)
         except LptError as error:
             self.stop("error", error)
+        except Exception as error:  # a bug of ours: it must end the run, not vanish with its task
+            self._bug = self._bug or error
+            self.stop("error")
         finally:
             self.meter.captions_done += 1
 

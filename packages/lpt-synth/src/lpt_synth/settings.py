@@ -133,7 +133,11 @@ def _parse_yaml(text: str, path: Path) -> tuple[Tree, Lines]:
         raise ConfigError(f"{path}: a value cannot be read: {error}.") from None
     if not isinstance(data, dict) or node is None:
         raise ConfigError(f"{path} holds no configuration.", "`lpt-synth init` writes one")
-    twice = [f"{path}:{line}: {'.'.join(map(str, loc))} stands twice" for loc, line in _walk(node, (), lines)]
+    try:
+        found = list(_walk(node, (), lines))
+    except RecursionError:
+        raise ConfigError(f"{path}: a value refers to itself, or is nested too deep.") from None
+    twice = [f"{path}:{line}: {'.'.join(map(str, loc))} stands twice" for loc, line in found]
     if twice:
         raise ConfigError("\n".join(twice))
     return cast(Tree, data), lines
