@@ -3,8 +3,9 @@
 This module's names are the public interface; adding one is a decision.
 """
 
-from lpt_core.answers import READER_VERSION, Choice, ParsedAnswer, parse_answer, read_choice, split_thought
+from lpt_core.answers import READER_VERSION, ParsedAnswer, SplitText, parse_answer, split_thought
 from lpt_core.chat import ImagePart, ImageRef, Message, Part, Sampling, TextPart
+from lpt_core.choices import Choice, read_choice
 from lpt_core.errors import (
     ConfigError,
     DataError,
@@ -14,7 +15,7 @@ from lpt_core.errors import (
     StoreError,
 )
 from lpt_core.fingerprint import FINGERPRINT_VERSION, canonical_json, derived_int, fingerprint, uniform
-from lpt_core.options import ParsedOptions, parse_options
+from lpt_core.options import ParsedOptions, check_options, parse_options
 from lpt_core.problems import Problem
 from lpt_core.prompts import Prompt, load_prompt, load_prompt_file, parse_prompt, prompt_names
 from lpt_core.schema import (
@@ -79,12 +80,14 @@ __all__ = [
     "SFTKind",
     "Sampling",
     "Segment",
+    "SplitText",
     "StoreError",
     "TextPart",
     "Trace",
     "Verdict",
     "__version__",
     "canonical_json",
+    "check_options",
     "derived_int",
     "fingerprint",
     "json_schemas",

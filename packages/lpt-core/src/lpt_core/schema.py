@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from lpt_core.chat import ImageRef, Message, Part, Sampling
+from lpt_core.errors import DataError
 from lpt_core.fingerprint import derived_int, fingerprint
 
 SCHEMA_VERSION = 1
@@ -35,9 +36,16 @@ class Record(Part):
     schema_version: Literal[1] = SCHEMA_VERSION
 
 
+_INVISIBLE = dict.fromkeys([0xAD, 0x200B, *range(0x200E, 0x2010), *range(0x202A, 0x202F), 0x2060, 0xFEFF])
+
+
 def normal_text(text: str) -> str:
-    """The form in which two texts of options are compared: NFKC, case folded, spaces collapsed."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """The form in which two texts of options are compared: NFKC, case folded, spaces collapsed.
+
+    Characters that nobody sees (zero-width spaces, soft hyphens, marks of writing direction) go; the
+    joiners that build emoji and Persian words stay.
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).translate(_INVISIBLE).casefold().split())
 
 
 class Caption(Record):
@@ -126,7 +134,7 @@ class MCQ(Record):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if any(not option.strip() for option in self.options):
+        if not all(normal_text(option) for option in self.options):
             raise ValueError("an option is empty")
         if len({normal_text(option) for option in self.options}) < len(self.options):
             raise ValueError("two options are the same")
@@ -207,7 +215,13 @@ class Presentation(Record):
         )
 
     def shown(self, mcq: MCQ) -> tuple[str, ...]:
-        """The texts of the options in the order shown."""
+        """The texts of the options in the order shown.
+
+        Raises:
+            DataError: The presentation is another question's.
+        """
+        if self.mcq_id != mcq.id:
+            raise DataError(f"the presentation of question {self.mcq_id} does not fit question {mcq.id}.")
         return tuple(mcq.options[index] for index in self.order)
 
     def render_options(self, mcq: MCQ) -> str:
@@ -218,10 +232,15 @@ class Presentation(Record):
         )
 
     def render_answer(self, mcq: MCQ, option: int) -> str:
-        """An option of the MCQ (by its index there) written in the answer style that is asked for."""
+        """An option of the MCQ (by its index there) written in the answer style that is asked for.
+
+        Raises:
+            DataError: The presentation is another question's.
+        """
+        place = self.order.index(option)
         if self.answer_style == "text":
-            return mcq.options[option]
-        letter = LETTERS[self.order.index(option)]
+            return self.shown(mcq)[place]
+        letter = LETTERS[place]
         return f"({letter})" if self.answer_style == "letter_parens" else f"{letter}."
 
 
@@ -379,6 +398,7 @@ class PreferencePair(Record):
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema (draft 2020-12) of every record, by its name."""
+    """The JSON Schema (draft 2020-12) of every record, by its name; published in ``lpt_core/schemas``."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     records = (Caption, MCQ, Presentation, Trace, SFTExample, PreferencePair)
-    return {record.__name__: record.model_json_schema() for record in records}
+    return {record.__name__: dialect | record.model_json_schema() for record in records}

@@ -1,6 +1,6 @@
 """Prompts as data: versioned Markdown files with a small header, rendered strictly.
 
-A prompt's fingerprint is the hash of its file's bytes, so any edit makes another prompt. A file reads::
+A prompt's fingerprint is the hash of its file's text, so any edit makes another prompt. A file reads::
 
     ---
     name: ask
@@ -25,8 +25,12 @@ from lpt_core.errors import ConfigError
 from lpt_core.fingerprint import fingerprint
 
 _HEADER = re.compile(r"---\n(.*?)\n---\n(.*)", re.DOTALL)
+_KEYS = ("name", "version", "variables")
 # Sandboxed: a prompt's file may come from somebody else. No escaping: the output is text for a model.
 _JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+# The same values always give the same text: no lipsum(), no random choice.
+_JINJA.globals.clear()
+del _JINJA.filters["random"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Prompt:
         version: Its version under that name.
         variables: What ``render`` must be given, no more and no less.
         source: The template's text.
-        fingerprint: Hash of the whole file.
+        fingerprint: Hash of the whole file, header and all; line ends do not matter.
     """
 
     name: str
@@ -65,7 +69,7 @@ class Prompt:
             raise ConfigError(f"prompt {self.label}: missing variables: {missing}; unknown: {extra}.")
         try:
             return self._template.render(values).strip()
-        except TemplateError as error:
+        except Exception as error:  # a template is somebody's program, and fails as programs do
             raise ConfigError(f"prompt {self.label} cannot be rendered: {error}") from error
 
 
@@ -79,27 +83,41 @@ def parse_prompt(text: str, where: str) -> Prompt:
     Raises:
         ConfigError: The header is missing or incomplete, or its variables are not the template's.
     """
-    match = _HEADER.fullmatch(text.replace("\r\n", "\n"))
+    text = text.replace("\r\n", "\n")
+    match = _HEADER.fullmatch(text)
     if not match:
         raise ConfigError(f"{where}: a prompt begins with a header between two lines of '---'.")
-    header = dict(line.split(":", 1) for line in match.group(1).splitlines() if ":" in line)
-    header = {key.strip(): value.strip() for key, value in header.items()}
-    if missing := {"name", "version", "variables"} - header.keys():
-        raise ConfigError(f"{where}: the header lacks {', '.join(sorted(missing))}.")
-    if not header["version"].isdigit():
-        raise ConfigError(f"{where}: version is a whole number, not {header['version']!r}.")
-    declared = frozenset(name.strip() for name in header["variables"].split(",") if name.strip())
+    name, version, declared = _header(match.group(1), where)
     try:
         used = frozenset(meta.find_undeclared_variables(_JINJA.parse(match.group(2))))
         template = _JINJA.from_string(match.group(2))
-    except TemplateError as error:
+    except (TemplateError, RecursionError) as error:
         raise ConfigError(f"{where}: not a Jinja template: {error}") from error
     if used != declared:
         raise ConfigError(
             f"{where}: the header declares the variables {sorted(declared)}, the text uses {sorted(used)}."
         )
-    mark = fingerprint("prompt", text)
-    return Prompt(header["name"], int(header["version"]), declared, match.group(2), mark, template)
+    return Prompt(name, version, declared, match.group(2), fingerprint("prompt", text), template)
+
+
+def _header(text: str, where: str) -> tuple[str, int, frozenset[str]]:
+    """Name, version and variables from the lines of a header."""
+    header: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 2):
+        key, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or key not in _KEYS or key in header:
+            raise ConfigError(
+                f"{where}, line {number}: {line!r} is not one of {', '.join(_KEYS)}, once each."
+            )
+        header[key] = value
+    if missing := [key for key in _KEYS if key not in header]:
+        raise ConfigError(f"{where}: the header lacks {', '.join(missing)}.")
+    if not re.fullmatch(r"\w+", header["name"]):
+        raise ConfigError(f"{where}: name is letters, digits and _, not {header['name']!r}.")
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", header["version"]):
+        raise ConfigError(f"{where}: version is a whole number from 1, not {header['version']!r}.")
+    variables = (name.strip() for name in header["variables"].split(","))
+    return header["name"], int(header["version"]), frozenset(filter(None, variables))
 
 
 @cache
@@ -123,7 +141,7 @@ def load_prompt_file(path: Path) -> Prompt:
         ConfigError: The file cannot be read or is no prompt.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the prompt {path} cannot be read: {error}.") from error
     return parse_prompt(text, str(path))
