@@ -1,0 +1,15 @@
+"""From a run's sets to directories that trainers read: TRL, LLaMA-Factory, and LPT's own records."""
+
+from lpt_synth.export.card import CardFacts, ModelFacts, PromptFacts, card_facts
+from lpt_synth.export.export import FORMATS, ExportReport, FormatName, export
+
+__all__ = [
+    "FORMATS",
+    "CardFacts",
+    "ExportReport",
+    "FormatName",
+    "ModelFacts",
+    "PromptFacts",
+    "card_facts",
+    "export",
+]
