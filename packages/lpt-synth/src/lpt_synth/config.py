@@ -40,6 +40,7 @@ class DocciSource(SourceBase):
     """DOCCI's own files: ``docci_descriptions.jsonlines`` and a folder of images."""
 
     kind: Literal["docci"]
+    licence: str | None = Field(default="CC BY 4.0", description="licence of the captions, for the card")
     captions: Path
     images: Path
     split: str | None = Field(default="train", description="train, test, qual_dev, qual_test; null for all")

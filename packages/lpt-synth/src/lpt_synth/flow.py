@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from lpt_core import READER_VERSION, Caption, fingerprint, normal_text
+from lpt_core import READER_VERSION, Caption, Prompt, fingerprint, normal_text
 from lpt_synth.config import RunConfig
 from lpt_synth.stages import AskReading, AskStage, ExpandStage, JudgeStage, ThinkStage
 from lpt_synth.types import (
@@ -50,6 +50,18 @@ class Flow:
         )
 
     @property
+    def prompts(self) -> list[tuple[str, Prompt]]:
+        """Every prompt in use, with its stage."""
+        used = [
+            ("ask", self.ask.prompt),
+            ("reformat", self.ask.reformat_prompt),
+            ("think", self.think.system),
+            ("think", self.think.question),
+            ("expand", self.expand.prompt),
+        ]
+        return used + ([("judge", self.judge.prompt)] if self.judge else [])
+
+    @property
     def plan(self) -> str:
         """Fingerprint of all that decides what a caption's tree holds; a seal is good for one plan."""
         config = self.config
@@ -57,8 +69,6 @@ class Flow:
             name: getattr(config, name).model_dump(mode="json")
             for name in ("ask", "think", "expand", "judge")
         }
-        prompts = [self.ask.prompt, self.ask.reformat_prompt, self.think.system, self.think.question]
-        prompts += [self.expand.prompt] + ([self.judge.prompt] if self.judge else [])
         models = {
             role: [end.model, end.revision]
             for role in ("asker", "thinker", "expander", "judge")
@@ -66,7 +76,7 @@ class Flow:
         }
         content = {
             "stages": stages,
-            "prompts": [prompt.fingerprint for prompt in prompts],
+            "prompts": [[stage, prompt.fingerprint] for stage, prompt in self.prompts],
             "models": models,
             "json_schema": config.endpoints.asker.json_schema,
             "seed": config.seed,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lpt_core import DataError
 from lpt_synth.budget import Ledger
@@ -19,9 +19,12 @@ from lpt_synth.rundir import RunDir
 from lpt_synth.runner import Runner, RunResult
 from lpt_synth.sets import make_sets
 from lpt_synth.stages.base import resolve_prompt
-from lpt_synth.status import StoredRun
+from lpt_synth.status import StoredRun, read_manifest, sets_mark
 from lpt_synth.store import Store
 from lpt_synth.types import Engine, Role
+
+if TYPE_CHECKING:
+    from lpt_synth.export import CardFacts, ExportReport, FormatName
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +114,56 @@ def plan(config: RunConfig, out: Path) -> Plan:
         return make_plan(StoredRun(run_dir, config, store))
 
 
-def export(run_dir: RunDir, fmt: Literal["trl", "llama-factory", "jsonl"], to: Path) -> Any:
+def export(run_dir: RunDir, fmt: FormatName, to: Path) -> ExportReport:
     """Write the sets of a run for a trainer, made anew where the run has gone on since.
+
+    Args:
+        run_dir: Of a run that was done or stopped.
+        fmt: Who is to read it.
+        to: A directory that is new, empty, or an earlier export.
 
     Raises:
         ConfigError, StoreError, DataError: It is no run directory, it has nothing to export yet, an
             image is gone, or the target is somebody else's.
     """
-    from lpt_synth.card import card_facts
     from lpt_synth.export import export as write
 
     config = run_dir.config()
-    with run_dir.open_store() as store:
-        stored = StoredRun(run_dir, config, store)
+    with ExitStack() as stack:
+        stored = StoredRun(run_dir, config, stack.enter_context(run_dir.open_store()))
+        if read_manifest(run_dir).get("made_from") != sets_mark(stored):
+            stack.enter_context(run_dir.locked())
         manifest = make_sets(stored)
     if not manifest["sft"] and not manifest["pairs"]:
         raise DataError(
             f"{run_dir.path} has no training examples yet.",
             f"`lpt-synth status {run_dir.path}` shows where they were lost",
         )
-    return write(fmt, run_dir.sets, to, card_facts(config, manifest))
+    return write(fmt, run_dir.sets, to, _card(stored, manifest))
+
+
+def _card(stored: StoredRun, manifest: Mapping[str, Any]) -> CardFacts:
+    """What the dataset card says of a run."""
+    from lpt_synth.export import card_facts
+
+    steps = [(key.split(".")[0], label, count) for key, label, count in manifest["funnel"]]
+    counts = {key: count for key, _, count in manifest["funnel"]}
+    yields = [
+        (name, counts.get(kept, 0), counts.get(of, 0))
+        for name, kept, of in (
+            ("short thoughts that can be read", "short.status.found", "think.answered"),
+            ("short thoughts that are right", "short.correct", "short.status.found"),
+            ("continuations that can be read", "long.status.found", "expand.answered"),
+            ("continuations that end right", "long.correct", "long.status.found"),
+        )
+    ]
+    return card_facts(
+        stored.config,
+        source=_SOURCES[stored.config.source.kind],
+        prompts=stored.flow.prompts,
+        funnel=steps,
+        yields=yields,
+    )
+
+
+_SOURCES = {"docci": "DOCCI", "table": "a table", "folder": "a folder", "hub": "a dataset"}

@@ -122,9 +122,19 @@ def _message_identity(message: Message, pixels: str) -> list[Any]:
     return [message.role, content]
 
 
+NOT_CONTINUED = "not_continued"
+"""The finish reason of a sample that should have gone on from the prefill and did not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One sample that a model wrote. For a prefilled request, ``text`` is what follows the prefill."""
+    """One sample that a model wrote.
+
+    Attributes:
+        text: For a prefilled request, what follows the prefill; where the model did not go on from it
+            (finish reason ``NOT_CONTINUED``), all that it wrote.
+        finish_reason: As the endpoint gave it ("stop", "length"), or ``NOT_CONTINUED``.
+    """
 
     text: str
     finish_reason: str = "stop"
@@ -137,7 +147,6 @@ FailureKind = Literal[
     "connection",  # the connection failed or was cut
     "timeout",
     "malformed",  # a body that is not what was asked for
-    "not_continued",  # the endpoint did not go on from the prefill
 ]
 
 

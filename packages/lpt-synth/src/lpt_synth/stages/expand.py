@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from lpt_core import MCQ, Caption, Message, Presentation, Segment, Trace, derived_int, verify
+from lpt_core import MCQ, Caption, Message, Presentation, Segment, Trace, Verdict, derived_int, verify
 from lpt_synth.config import ExpandConfig
 from lpt_synth.stages.base import has_tags, provenance, resolve_prompt
 from lpt_synth.stages.think import THINK
-from lpt_synth.types import Completion, LongNode, Model, Request
+from lpt_synth.types import NOT_CONTINUED, Completion, LongNode, Model, Request
 
 _THINK_END = re.compile(r"</think\s*>", re.IGNORECASE)
 _SENTENCE_ENDS = (".", "!", "?", "…", ":", ";", ",", "。", "！", "？")
@@ -69,9 +69,13 @@ class ExpandStage:
     def read(self, mcq: MCQ, short: Trace, request: Request, sample: int, completion: Completion) -> LongNode:
         """The whole thought, its answer and its verdict.
 
-        ``dropped``: tags_in_thought (it began anew), empty_continuation, banned_words.
+        ``dropped``: not_continued (the engine saw that it does not follow from the thought),
+        tags_in_thought (it began anew later), empty_continuation, banned_words.
         """
-        _, verdict = verify(request.prefill + completion.text, mcq, short.presentation)
+        if completion.finish_reason == NOT_CONTINUED:
+            verdict = Verdict(status="missing")
+        else:
+            _, verdict = verify(request.prefill + completion.text, mcq, short.presentation)
         ends = list(_THINK_END.finditer(completion.text))
         end = ends[-1] if ends else None
         added = completion.text[: end.start()] if end else completion.text
@@ -88,6 +92,8 @@ class ExpandStage:
             verdict=verdict,
             parent=short.id,
         )
+        if completion.finish_reason == NOT_CONTINUED:
+            return LongNode(trace, "not_continued")
         return LongNode(trace, self._dropped(added) if verdict.status == "found" else None)
 
     def _dropped(self, added: str) -> str | None:
