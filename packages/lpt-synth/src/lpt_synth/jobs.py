@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lpt_core import DataError
+from lpt_core import ConfigError, DataError
 from lpt_synth.budget import Ledger
 from lpt_synth.config import RunConfig
 from lpt_synth.meter import Meter
@@ -56,6 +57,7 @@ def run(
         ConfigError, StoreError: It cannot begin. What stops it later is in the report.
     """
     run_dir, meter = RunDir(out.resolve()), meter or Meter()
+    check_keys(config)
     with ExitStack() as stack:
         run_dir.create()
         stack.enter_context(run_dir.locked())
@@ -74,6 +76,25 @@ def run(
         if result.stopped:
             return RunReport(result, None)
         return RunReport(result, make_sets(StoredRun(run_dir, config, store), tell=meter.notices.append))
+
+
+def check_keys(config: RunConfig) -> None:
+    """Make sure that every key that is needed is in the environment; none is ever shown.
+
+    Raises:
+        ConfigError: A variable is not set.
+    """
+    ends = config.endpoints
+    used = {"asker": ends.asker, "thinker": ends.thinker, "expander": ends.expander}
+    if config.judge.enabled and ends.judge:
+        used["judge"] = ends.judge
+    for role, end in used.items():
+        if end.api_key_env and not os.environ.get(end.api_key_env):
+            raise ConfigError(
+                f"the environment variable {end.api_key_env}, which endpoints.{role}.api_key_env names, "
+                "is not set.",
+                f"export {end.api_key_env}=…",
+            )
 
 
 def _engines(config: RunConfig, store: Store, meter: Meter) -> dict[Role, Engine]:
