@@ -71,12 +71,12 @@ def _write(sets: Path, folder: Path, images: ImageFolder) -> Contents:
 
 def _write_array(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """A JSON array, a row a line, with never more than one row in memory."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        before = "[\n"
+    with path.open("wb") as file:
+        before = b"[\n"
         for row in rows:
             file.write(before + dumps(row))
-            before = ",\n"
-        file.write("[]\n" if before == "[\n" else "\n]\n")
+            before = b",\n"
+        file.write(b"[]\n" if before == b"[\n" else b"\n]\n")
 
 
 def _sft_row(example: SFTExample, image: str, neutral: _Neutral) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from lpt_core import DataError, Message, PreferencePair, ResponseSegment, SFTExample
 from lpt_synth.export.images import ImageFolder
@@ -82,9 +82,9 @@ def message_rows(messages: tuple[Message, ...]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.text} for message in messages]
 
 
-def dumps(row: Any) -> str:
-    """A row as JSON on one line, the same on every machine."""
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+def dumps(row: Any) -> bytes:
+    """A row as JSON on one line: UTF-8, no spaces, keys in their order, the same on every machine."""
+    return to_json(row)
 
 
 def _read(path: Path, record: type[RecordT]) -> Iterator[RecordT]:

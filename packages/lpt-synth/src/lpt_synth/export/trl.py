@@ -44,13 +44,13 @@ about the SFT term that may be added to the preference loss: nothing of the reje
 
 def _write(sets: Path, folder: Path, images: ImageFolder) -> Contents:
     contents = Contents()
-    with (folder / "sft.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+    with (folder / "sft.jsonl").open("wb") as file:
         for example in sft_examples(sets):
-            file.write(dumps(_sft_row(example, images.add(example.image))) + "\n")
+            file.write(dumps(_sft_row(example, images.add(example.image))) + b"\n")
             contents.sft[example.kind] += 1
-    with (folder / "preference.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+    with (folder / "preference.jsonl").open("wb") as file:
         for pair in preference_pairs(sets):
-            file.write(dumps(_pair_row(pair, images.add(pair.image))) + "\n")
+            file.write(dumps(_pair_row(pair, images.add(pair.image))) + b"\n")
             contents.pairs[pair.kind] += 1
     contents.images = images.extensions
     return contents
