@@ -34,7 +34,9 @@ from lpt_synth.types import Completion, Outcome, Reply, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 PER_CAPTION = 240  # 8 questions x 10 short thoughts x 3 continuations
-WORDS = "the red car stands left of a small blue house under two tall trees in bright light near water".split()
+WORDS = (
+    "the red car stands left of a small blue house under two tall trees in bright light near water".split()
+)
 
 
 def main() -> int:
@@ -48,14 +50,14 @@ def main() -> int:
     rows = [measure(args.folder, size) for size in args.sizes]
     loops = row_loops(args.loops)
     print(table(rows))
-    print(f"\npandas row loops over {loops['continuations']:,} continuations: {loops['seconds']:.1f} s", end="")
+    print(
+        f"\npandas row loops over {loops['continuations']:,} continuations: {loops['seconds']:.1f} s", end=""
+    )
     print(f" ({loops['us_each']:.0f} us each, {loops['us_each_half']:.0f} us at half the size)")
     print(f"ours at the largest size: {rows[-1]['us_each']:.0f} us each, export included")
     if args.json:
         args.json.write_text(json.dumps({"rows": rows, "loops": loops}, indent=1))
-    missed = [
-        row for row in rows if row["peak_mb"] > 2048 or row["resume_s"] > 10 or row["export_s"] > 600
-    ]
+    missed = [row for row in rows if row["peak_mb"] > 2048 or row["resume_s"] > 10 or row["export_s"] > 600]
     growth = rows[-1]["us_each"] / rows[0]["us_each"]
     print(f"seconds for each continuation, largest against smallest size: {growth:.2f}")
     return 1 if missed or growth > 1.5 else 0
@@ -192,16 +194,7 @@ def written(request: Request, sample: int) -> Completion:
 
 def first_request_after(out: Path, folder: Path) -> float:
     """Seconds from starting `run`, one outcome short, to its first request."""
-    connection = sqlite3.connect(out / "store.sqlite")
-    (middle,) = connection.execute("SELECT max(id) / 2 FROM outcomes").fetchone()
-    (key,) = connection.execute("SELECT key FROM outcomes WHERE id >= ? LIMIT 1", (middle,)).fetchone()
-    connection.execute("DELETE FROM outcomes WHERE key = ?", (key,))
-    # A kill leaves the captions that were being worked on without their seal; here all of the last dozen.
-    connection.execute("DELETE FROM seals WHERE caption IN (SELECT caption FROM seals LIMIT 12)")
-    stage, item = connection.execute("SELECT stage, item FROM requests WHERE key = ?", (key,)).fetchone()
-    connection.commit()
-    connection.close()
-    del stage, item
+    take_one_away(RunDir(out))
     arrived: list[float] = []
     with listening(arrived) as url:
         config = settings(out.with_name(out.name + "-data") / "captions.jsonl", url)
@@ -220,6 +213,20 @@ def first_request_after(out: Path, folder: Path) -> float:
         child.kill()
         child.wait()
     return arrived[0] - started if arrived else float("inf")
+
+
+def take_one_away(run: RunDir) -> None:
+    """Leave the store as a kill would: a dozen captions in the middle unsealed, one answer missing."""
+    with run.open_store() as store:
+        stored = StoredRun(run, run.config(), store)
+        captions = list(stored.reader.read())
+        middle = captions[len(captions) // 2 :][:12]
+        key = stored.flow.ask.request(middle[0]).key
+    connection = sqlite3.connect(run.store_path)
+    connection.execute("DELETE FROM outcomes WHERE key = ?", (key,))
+    connection.executemany("DELETE FROM seals WHERE caption = ?", [(caption.id,) for caption in middle])
+    connection.commit()
+    connection.close()
 
 
 def listening(arrived: list[float]) -> Any:

@@ -75,7 +75,11 @@ def run(
         result = asyncio.run(runner.run())
         if result.stopped:
             return RunReport(result, None)
-        return RunReport(result, make_sets(StoredRun(run_dir, config, store), tell=meter.notices.append))
+
+        def tell(phase: str) -> None:
+            meter.phase = phase
+
+        return RunReport(result, make_sets(StoredRun(run_dir, config, store), tell=tell))
 
 
 def check_keys(config: RunConfig) -> None:

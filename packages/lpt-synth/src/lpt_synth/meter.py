@@ -34,7 +34,8 @@ class Meter:
         captions_done: How many are finished, for good or with failures.
         sent: HTTP requests sent in this run.
         cost: What this run has cost, in the currency of the prices.
-        priced: Whether every endpoint has a price.
+        priced: Whether an endpoint has a price.
+        phase: What is done after all is answered: selecting, writing.
     """
 
     stages: dict[str, StageMeter] = field(default_factory=lambda: {name: StageMeter() for name in STAGES})
@@ -45,6 +46,7 @@ class Meter:
     sent: int = 0
     cost: float = 0.0
     priced: bool = False
+    phase: str = ""
     started: float = field(default_factory=time.monotonic)
     notices: list[str] = field(default_factory=list[str])
 

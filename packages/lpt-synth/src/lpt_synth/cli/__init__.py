@@ -14,6 +14,9 @@ def main() -> None:
 
     try:
         app(prog_name="lpt-synth")
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        raise SystemExit(1) from None
     except BrokenPipeError:
         raise SystemExit(1) from None
     except Exception as error:

@@ -90,10 +90,12 @@ def _totals(meter: Meter) -> str:
         f"{meter.answered / max(meter.seconds, 1e-9):.1f} answers/s",
         f"{_short(meter.input_tokens)} tokens in, {_short(meter.output_tokens)} out",
     ]
+    if meter.phase:
+        parts.append(meter.phase)
     if meter.priced:
         parts.append(f"cost {meter.cost:.2f}")
     left = meter.seconds_left
-    if left is not None and meter.captions_done != meter.captions:
+    if left is not None and not meter.phase and meter.captions_done != meter.captions:
         parts.append(f"about {_clock(left)} left")
     return ", ".join(parts)
 

@@ -1,6 +1,6 @@
 """From verified thoughts to training sets: which ones, how many of each kind, and what carries loss."""
 
 from lpt_synth.select.quota import Cut, Pool
-from lpt_synth.select.selection import Selection, SelectionCounts, select
+from lpt_synth.select.selection import Decision, Selection, SelectionCounts, Survey, select, survey
 
-__all__ = ["Cut", "Pool", "Selection", "SelectionCounts", "select"]
+__all__ = ["Cut", "Decision", "Pool", "Selection", "SelectionCounts", "Survey", "select", "survey"]

@@ -67,6 +67,15 @@ class Pool:
             self._hashes[depth].append(question)
             self._labels[depth].append(label)
 
+    def merge(self, other: Pool) -> None:
+        """Count the candidates of another pool of the same class, of other questions."""
+        for depth, (hashes, labels) in enumerate(zip(other._hashes, other._labels, strict=True)):
+            if depth == len(self._hashes):
+                self._hashes.append(array("Q"))
+                self._labels.append(bytearray())
+            self._hashes[depth].extend(hashes)
+            self._labels[depth].extend(labels)
+
     def __len__(self) -> int:
         return sum(map(len, self._hashes))
 

@@ -8,7 +8,7 @@ cuts take. Time is linear in the thoughts of a question times their logarithm, m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lpt_core import ImageRef, PairKind, PreferencePair, SFTExample, SFTKind
@@ -56,8 +56,8 @@ class SelectionCounts:
 
 
 @dataclass(slots=True)
-class _Survey:
-    """What the first pass learns."""
+class Survey:
+    """What the first pass learns: how many candidates there are, of which questions, at which depth."""
 
     questions: int = 0
     duplicates: Counter[str] = field(default_factory=Counter[str])
@@ -65,6 +65,24 @@ class _Survey:
     turned: Pool = field(default_factory=Pool)
     pairs: dict[PairKind, Pool] = field(default_factory=lambda: {kind: Pool() for kind in pairs.KINDS})
     pair_pool: Counter[PairKind] = field(default_factory=Counter[PairKind])
+
+    def merge(self, other: Survey) -> None:
+        """Add what was learnt of other captions."""
+        self.questions += other.questions
+        self.duplicates.update(other.duplicates)
+        self.right.merge(other.right)
+        self.turned.merge(other.turned)
+        self.pair_pool.update(other.pair_pool)
+        for kind, pool in other.pairs.items():
+            self.pairs[kind].merge(pool)
+
+
+def survey(trees: Iterable[CaptionTree], config: SelectConfig, seed: int) -> Survey:
+    """Go through captions once and count what could be selected; parts of a run can be merged."""
+    found = Survey()
+    for _, question in _questions(trees):
+        _survey(found, question, config, seed)
+    return found
 
 
 def select(trees: Trees, config: SelectConfig, seed: int) -> Selection:
@@ -81,13 +99,10 @@ def select(trees: Trees, config: SelectConfig, seed: int) -> Selection:
     Raises:
         DataError: A continuation does not begin with the thought that it continues.
     """
-    survey = _Survey()
-    for _, question in _questions(trees()):
-        _survey(survey, question, config, seed)
-    return Selection(trees, config, seed, survey)
+    return Selection(trees, Decision(config, seed, survey(trees(), config, seed)))
 
 
-def _survey(survey: _Survey, question: Question, config: SelectConfig, seed: int) -> None:
+def _survey(survey: Survey, question: Question, config: SelectConfig, seed: int) -> None:
     mcq = question.node.mcq.id
     survey.questions += 1
     survey.duplicates.update(question.duplicates)
@@ -101,20 +116,17 @@ def _survey(survey: _Survey, question: Question, config: SelectConfig, seed: int
         survey.pairs[kind].add(question_hash(seed, kind, mcq), bytes(_capped(count, quota)))
 
 
-class Selection:
-    """What was decided, and the examples themselves, made as they are asked for.
-
-    Each iterator goes through the captions once more; examples come in the order of the captions and
-    their questions, within a question the SFT examples first.
+class Decision:
+    """What was decided: small, and the same for every part of a run, so that parts can be made apart.
 
     Attributes:
-        counts: For the funnel; final as soon as the selection exists.
+        counts: For the funnel.
     """
 
     counts: SelectionCounts
 
-    def __init__(self, trees: Trees, config: SelectConfig, seed: int, survey: _Survey) -> None:
-        self._trees, self._config, self._seed = trees, config, seed
+    def __init__(self, config: SelectConfig, seed: int, survey: Survey) -> None:
+        self._config, self._seed = config, seed
         self._right = survey.right.cut(sft.right_quota(config.sft, len(survey.right)))
         right = survey.right.taken(self._right)
         self._turned = survey.turned.cut(sft.turned_quota(config.sft, right.total()))
@@ -138,20 +150,10 @@ class Selection:
             },
         )
 
-    def records(self) -> Iterator[SFTExample | PreferencePair]:
-        """All examples of both sets, in one pass."""
-        for image, question in _questions(self._trees()):
+    def records(self, trees: Iterable[CaptionTree]) -> Iterator[SFTExample | PreferencePair]:
+        """The examples of these captions in their order, within a question the SFT examples first."""
+        for image, question in _questions(trees):
             yield from self._sft_of(question, image)
-            yield from self._pairs_of(question, image)
-
-    def sft(self) -> Iterator[SFTExample]:
-        """The SFT examples."""
-        for image, question in _questions(self._trees()):
-            yield from self._sft_of(question, image)
-
-    def pairs(self) -> Iterator[PreferencePair]:
-        """The preference pairs."""
-        for image, question in _questions(self._trees()):
             yield from self._pairs_of(question, image)
 
     def _sft_of(self, question: Question, image: ImageRef) -> Iterator[SFTExample]:
@@ -173,6 +175,29 @@ class Selection:
                 yield preference_pair(kind, node, image, chosen, rejected)
 
 
+class Selection:
+    """What was decided over all captions, and the examples themselves, made as they are asked for.
+
+    Each iterator goes through the captions once more.
+    """
+
+    def __init__(self, trees: Trees, decision: Decision) -> None:
+        self._trees, self._decision = trees, decision
+        self.counts = decision.counts
+
+    def records(self) -> Iterator[SFTExample | PreferencePair]:
+        """All examples of both sets, in one pass."""
+        return self._decision.records(self._trees())
+
+    def sft(self) -> Iterator[SFTExample]:
+        """The SFT examples."""
+        return (record for record in self.records() if isinstance(record, SFTExample))
+
+    def pairs(self) -> Iterator[PreferencePair]:
+        """The preference pairs."""
+        return (record for record in self.records() if isinstance(record, PreferencePair))
+
+
 def _quotas(config: SelectConfig) -> Iterator[tuple[PairKind, PairQuota]]:
     """The kinds of pairs that are wanted."""
     for kind in pairs.KINDS:
@@ -185,7 +210,7 @@ def _capped(count: int, quota: PairQuota) -> int:
     return count if quota.per_question is None else min(count, quota.per_question)
 
 
-def _questions(trees: Iterator[CaptionTree]) -> Iterator[tuple[ImageRef, Question]]:
+def _questions(trees: Iterable[CaptionTree]) -> Iterator[tuple[ImageRef, Question]]:
     """Every question once, with the image that it is about."""
     seen: set[str] = set()
     for tree in trees:
