@@ -1,25 +1,27 @@
 # The verbs of this repository; CI calls the same ones.
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-# What a change must pass: format, lint, types, directions of imports, the lock.
-check:
-    uv lock --check
-    uv run ruff format --check .
-    uv run ruff check .
-    uv run pyright
-    uv run lint-imports
-    uv pip check
+# Everything, as CI does it.
+ci:
+    bash .ci/test
 
-# All tests, the slow ones too.
+# What a change must pass before any test: lock, format, lint, types, directions of imports, versions.
+check:
+    bash .ci/check
+
+# All tests in the shared environment, the slow ones too; `just test -m "not slow"` for the rest.
 test *args:
     uv run pytest {{ args }}
 
-# Each package's tests in an environment that has that package alone.
+# Each package's own tests in an environment that has that package alone.
 isolated:
-    uv run --isolated --exact --no-default-groups --package lpt-core --group test pytest -q tests/core
-    uv run --isolated --exact --no-default-groups --package lpt-synth --extra parquet --extra hub --group test pytest -q tests/synth
+    bash .ci/isolated
 
-# Build each wheel, install it alone in a clean environment, use it there.
+# Build each package's wheel and sdist, as they would be released, into dist/.
+build:
+    uv build --all-packages --no-sources
+
+# Build each wheel, install it in a clean environment, use it there.
 wheels:
     uv run pytest -q tests/workspace/test_wheels.py
 
