@@ -68,18 +68,21 @@ class Stand(BaseHTTPRequestHandler):
         parts = [message["content"] for message in body["messages"]]
         said = "\n".join(p if isinstance(p, str) else "".join(q.get("text", "") for q in p) for p in parts)
         if "disc" not in said:  # lpt-synth asks once whether a begun answer is continued
-            return self.send_error(422, "this stand-in knows discs and nothing else")
+            return self.reply(422, {"error": {"message": "this stand-in knows discs and nothing else"}})
         texts = [answer(body["model"], said, body.get("seed", 0) + i) for i in range(body.get("n") or 1)]
         choices = [
             {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
             for i, text in enumerate(texts)
         ]
-        data = json.dumps({"model": body["model"], "choices": choices}).encode()
-        self.send_response(200)
+        return self.reply(200, {"model": body["model"], "choices": choices})
+
+    def reply(self, status: int, body: dict[str, object]) -> None:
+        """Send JSON."""
+        data = json.dumps(body).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
-        return None
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

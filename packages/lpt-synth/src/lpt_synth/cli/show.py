@@ -141,7 +141,7 @@ def _short(count: float) -> str:
 
 def show_result(report: RunReport, out: Path, config: Path) -> None:
     """How a run ended, what it made, and what to do next."""
-    console = Console(highlight=False)
+    console = _console()
     again = f"lpt-synth run {config} --out {out}"
     for problem in report.result.problems[:10]:
         console.print(Text(f"skipped {problem}", style="yellow"))
@@ -169,7 +169,7 @@ def show_result(report: RunReport, out: Path, config: Path) -> None:
 
 def show_status(state: Mapping[str, Any]) -> None:
     """A run's state for people."""
-    console = Console(highlight=False)
+    console = _console()
     _funnel(console, [[step["step"], step["label"], step["count"]] for step in state["funnel"]])
     console.print(
         f"{state['sft']} SFT examples, {state['pairs']} preference pairs (sets: {state['sets']}); "
@@ -182,6 +182,12 @@ def show_status(state: Mapping[str, Any]) -> None:
         console.print(Text(f"skipped {problem}", style="yellow"))
     left = state["incomplete_captions"]
     console.print("complete" if state["complete"] else f"incomplete: {left} captions are not finished")
+
+
+def _console() -> Console:
+    """Standard output; wide where it is no terminal, so that nothing is cut in a log."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=140)
 
 
 def _funnel(console: Console, steps: list[list[Any]]) -> None:
@@ -205,7 +211,7 @@ def show_plan(plan: Plan) -> None:
     """What would still be asked, and its price."""
     table = Table(box=None)
     for name in ("stage", "stored", "requests to send", "samples", "tokens in", "tokens out", "cost"):
-        table.add_column(name, justify="left" if name == "stage" else "right")
+        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for name, stage in plan.stages.items():
         if stage.stored or stage.requests:
             cost = "no price" if stage.cost is None else f"{stage.cost:.2f}"
@@ -218,7 +224,7 @@ def show_plan(plan: Plan) -> None:
                 _short(stage.output_tokens),
                 cost,
             )
-    console = Console(highlight=False)
+    console = _console()
     console.print(table)
     costs = [stage.cost for stage in plan.stages.values() if stage.cost is not None]
     total = f"; about {sum(costs):.2f} in all" if costs else ""
