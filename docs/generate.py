@@ -1,0 +1,141 @@
+"""Writes what of the reference is made from code: configuration, recipes, commands.
+
+uv run python docs/generate.py            # write
+uv run python docs/generate.py --check    # fail if a page is not current
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+import typing
+from importlib import resources
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from lpt_core import Sampling
+from lpt_synth import config
+
+REFERENCE = Path(__file__).parent / "reference"
+SECTIONS: list[tuple[str, type[BaseModel]]] = [
+    ("(top level)", config.RunConfig),
+    ("source, kind: docci", config.DocciSource),
+    ("source, kind: table", config.TableSource),
+    ("source, kind: folder", config.FolderSource),
+    ("source, kind: hub", config.HubSource),
+    ("endpoints.asker, .thinker, .expander, .judge", config.Endpoint),
+    ("endpoints.*.price", config.Price),
+    ("ask", config.AskConfig),
+    ("think", config.ThinkConfig),
+    ("think.pixels", config.PixelPolicy),
+    ("expand", config.ExpandConfig),
+    ("judge", config.JudgeConfig),
+    ("select.sft", config.SFTMix),
+    ("select.pairs", config.PairMix),
+    ("select.pairs.*", config.PairQuota),
+    ("*.sampling", Sampling),
+]
+COMMANDS = ("init", "run", "plan", "status", "export", "show-recipe")
+
+
+def pages() -> dict[str, str]:
+    """Every generated page, by its file's name."""
+    return {"configuration.md": configuration(), "recipes.md": recipes(), "commands.md": commands()}
+
+
+def configuration() -> str:
+    """A table for each section of the configuration."""
+    lines = [
+        "# Configuration",
+        "",
+        "A YAML file; every section refuses fields that it does not know. What is not given comes from the",
+        "recipe that `recipe:` names, and then from the defaults below. Relative paths are relative to the",
+        "file. Made from the code.",
+    ]
+    for name, section in SECTIONS:
+        summary = (section.__doc__ or "").strip().split("\n")[0]
+        lines += ["", f"## {name}", "", summary, "", "| field | type | default | |", "|---|---|---|---|"]
+        for field, info in section.model_fields.items():
+            cells = (f"`{field}`", kind(info.annotation), default(info), info.description or "")
+            lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def kind(annotation: object) -> str:
+    """A type for people."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return kind(args[0])
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(kind(arg) for arg in args)
+    if origin is typing.Literal:
+        return ", ".join(f"`{arg!r}`".replace("'", "") if arg.strip() else f"`{arg!r}`" for arg in args)
+    if origin is tuple:
+        return f"list of {kind(args[0])}"
+    if annotation is types.NoneType:
+        return "null"
+    if isinstance(annotation, type):
+        known = {
+            "str": "text",
+            "int": "whole number",
+            "float": "number",
+            "bool": "true or false",
+            "Path": "path",
+        }
+        return known.get(annotation.__name__, annotation.__name__)
+    return "mapping" if origin is dict else str(annotation)
+
+
+def default(info: FieldInfo) -> str:
+    """A default value for people."""
+    if info.is_required():
+        return "*required*"
+    value = info.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        given = value.model_dump(mode="json", exclude_defaults=True)
+        return f"`{given}`" if given else "see below"
+    if value is None:
+        return "null"
+    return f"`{value!r}`"
+
+
+def recipes() -> str:
+    """The recipes, whole."""
+    lines = ["# Recipes", "", "What `recipe:` fills in, as it ships. Made from the files."]
+    for file in sorted(resources.files("lpt_synth.recipes").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".yaml"):
+            text = file.read_text(encoding="utf-8").rstrip()
+            lines += ["", f"## {file.name.removesuffix('.yaml')}", "", "```yaml", text, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def commands() -> str:
+    """What ``--help`` says."""
+    lines = ["# Commands", "", "Exit status: 0 done, 1 incomplete, 2 misuse. Made from `--help`."]
+    for verb in COMMANDS:
+        command = [sys.executable, "-m", "lpt_synth", verb, "--help"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, env={"COLUMNS": "100"})
+        lines += ["", f"## lpt-synth {verb}", "", "```text", said.stdout.rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Write the pages, or tell which are not current."""
+    stale = [
+        name
+        for name, text in pages().items()
+        if not (REFERENCE / name).is_file() or (REFERENCE / name).read_text(encoding="utf-8") != text
+    ]
+    if "--check" in sys.argv[1:]:
+        print(f"not current: {', '.join(stale)}; run `just generate`" if stale else "current")
+        return 1 if stale else 0
+    for name in stale:
+        (REFERENCE / name).write_text(pages()[name], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
