@@ -70,13 +70,15 @@ def kind(annotation: object) -> str:
     if origin is typing.Annotated:
         return kind(args[0])
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(kind(arg) for arg in args)
+        return " or ".join(dict.fromkeys(kind(arg) for arg in args))
     if origin is typing.Literal:
         return ", ".join(f"`{arg!r}`".replace("'", "") if arg.strip() else f"`{arg!r}`" for arg in args)
     if origin is tuple:
         return f"list of {kind(args[0])}"
     if annotation is types.NoneType:
         return "null"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
     if isinstance(annotation, type):
         known = {
             "str": "text",
