@@ -156,10 +156,23 @@ def test_a_json_entry_that_is_no_question_is_rejected(read: Read, entry: object,
     pieces=st.lists(
         st.one_of(
             st.sampled_from(
-                (
-                    "<question>|</question>|<choices>|</choices>|<answer>|</answer>|<type>|(A) x|(B)|B. y|["
-                    '|]}|```|A|{"questions":'
-                ).split("|")
+                [
+                    "<question>",
+                    "</question>",
+                    "<choices>",
+                    "</choices>",
+                    "<answer>",
+                    "</answer>",
+                    "<type>",
+                    "(A) x",
+                    "(B)",
+                    "B. y",
+                    "[",
+                    "]}",
+                    "```",
+                    "A",
+                    '{"questions":',
+                ]
             ),
             st.text(max_size=20),
         ),

@@ -176,6 +176,8 @@ def _problem(detail: Any, path: Path, lines: Lines) -> Problem:
             remedy = "name the environment variable that holds the key: api_key_env"
     elif detail["type"] == "missing":
         message = "is missing"
+    elif detail["type"].startswith("union_tag"):
+        message = "kind is none of docci, table, folder, hub"
     return Problem(
         kind=str(detail["type"]),
         message=f"{name}: {message}",

@@ -76,6 +76,7 @@ class ExpandStage:
             verdict = Verdict(status="missing")
         else:
             _, verdict = verify(request.prefill + completion.text, mcq, short.presentation)
+        cue = request.prefill[len(THINK) + 1 + len(short.thought) :]
         ends = list(_THINK_END.finditer(completion.text))
         end = ends[-1] if ends else None
         added = completion.text[: end.start()] if end else completion.text
@@ -85,7 +86,7 @@ class ExpandStage:
             presentation=short.presentation,
             segments=(
                 short.segments[0],
-                Segment(kind="cue", text=self.cue(short.thought, short.id)),
+                Segment(kind="cue", text=cue),
                 Segment(kind="continuation", text=added.rstrip(), provenance=provenance(request, sample)),
             ),
             answer=tail,
