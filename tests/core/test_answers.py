@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lpt_core import READER_VERSION, AnswerStatus, parse_answer, split_thought
+from lpt_core import READER_VERSION, AnswerStatus, parse_answer, read_choice, split_thought
 
 
 class Case(NamedTuple):
@@ -126,3 +129,68 @@ def test_the_parts_of_a_response_are_kept_with_the_reading() -> None:
     assert answer.thought == "I look."
     assert answer.raw == "(B)"
     assert answer.tail == "<answer> (B) </answer> Done."
+
+
+@given(st.text())
+def test_no_text_makes_the_readers_raise(text: str) -> None:
+    parse_answer(text, COLOURS)
+    parse_answer(f"<think>{text}</think><answer>{text}</answer>", (text, "x"))
+    split_thought(text)
+    read_choice(text, COLOURS)
+    read_choice(text, (text, text))
+
+
+@given(st.text(alphabet="AaBb()[]{}<>.:,;*_$`'\"\\ \n-–/&orthewisd", max_size=60))
+def test_no_text_like_an_answer_makes_them_raise_or_find_nothing_and_say_so(text: str) -> None:
+    choice = read_choice(text, ("a", "Red", "the B"))
+    assert (choice.option is not None) == (choice.status == "found")
+
+
+PATHOLOGICAL = {
+    "answers begun": "<answer>" * 100_000,
+    "answers ended": "</answer>" * 100_000,
+    "answers": "<answer>A</answer>" * 55_000,
+    "answers nested": "<answer>" * 60_000 + "A" + "</answer>" * 60_000,
+    "thoughts begun": "<think>" * 140_000,
+    "thoughts ended": "</think>" * 120_000,
+    "thoughts": "<think></think>" * 65_000,
+    "tags that never end": ("<answer" + " " * 5_000) * 200,
+    "one tag that never ends": "</think><answer" + " " * 1_000_000,
+    "half tags": "<" * 1_000_000,
+    "brackets": "(" * 1_000_000,
+    "emphasis": "**" * 500_000,
+    "blanks": " " * 1_000_000,
+    "lines": "\nA" * 500_000,
+    "labels": "A. " * 300_000,
+    "bracketed labels": "(A) " * 250_000,
+    "latex": "\\boxed{" * 140_000,
+    "accents": "e" + "\u0301\u0323" * 500_000,
+    "ligatures": "\ufdfa" * 300_000,
+}
+
+
+@pytest.mark.parametrize("text", PATHOLOGICAL.values(), ids=PATHOLOGICAL.keys())
+def test_a_pathological_megabyte_takes_no_time(text: str) -> None:
+    began = time.process_time()
+    for response in (text, f"<think>{text}</think> <answer> {text} </answer>"):
+        parse_answer(response, COLOURS)
+    read_choice(text, COLOURS)
+    assert time.process_time() - began < 1
+
+
+# What passes for an answer by its length is short; the rules must not be slow even on the worst of it.
+WORST = (
+    "(", "*", "_", "$", "`", "'", " ", ".", "A ", "A, ", "A or ", "A/", "(A)", "the answer ",
+    "the final best ", "\\boxed{", "\\text{A", "\\boxed{A}", "[ ", "A-", "Red ", "red (", "option ", "not ",
+    "<b>", "> ", "A)", "-", "\u0301\u0323", "\ufdfa", "n't", "A.B.", "both ", "so ", "🙂",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", WORST)
+@pytest.mark.parametrize("end", ["", "!", "}", "A"])
+def test_the_longest_answer_takes_no_time(unit: str, end: str) -> None:
+    text = (unit * 2_000)[:1_999] + end
+    began = time.process_time()
+    read_choice(text, COLOURS)
+    read_choice("A" + text, COLOURS)
+    assert time.process_time() - began < 0.5

@@ -16,10 +16,11 @@ from lpt_core.schema import AnswerStatus
 READER_VERSION = 1
 """Raised whenever some text is read differently than before; caches of readings depend on it."""
 
-_THINK_END = re.compile(r"</think\s*>", re.IGNORECASE)
-_THINK_START = re.compile(r"<think\s*>", re.IGNORECASE)
-_ANSWER_START = re.compile(r"<answer\s*>", re.IGNORECASE)
-_ANSWER_END = re.compile(r"</answer\s*>", re.IGNORECASE)
+_FLAGS = re.IGNORECASE | re.DOTALL
+_THINK_START = re.compile(r"<think\s*>", _FLAGS)
+_LAST_THINK_END = re.compile(r".*(</think\s*>)", _FLAGS)
+_LAST_ANSWER_START = re.compile(r".*<answer\s*>", _FLAGS)
+_ANSWER_END = re.compile(r"</answer\s*>", _FLAGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +66,20 @@ def split_thought(text: str) -> SplitText:
     A ``<think>`` after it begins a thought that is not closed, so that all of the response is thought.
     """
     start = _THINK_START.search(text)
-    ends = list(_THINK_END.finditer(text))
-    if start and (not ends or _THINK_START.search(text, ends[-1].end())):
+    end = _LAST_THINK_END.match(text)
+    if start and (end is None or _THINK_START.search(text, end.end())):
         return SplitText(text[start.end() :].strip(), "", open=True)
-    if not ends:
+    if end is None:
         return SplitText(None, text)
     # A thought without its <think>: chat templates of reasoning models write it into the prompt.
-    begin = start.end() if start and start.end() <= ends[-1].start() else 0
-    return SplitText(text[begin : ends[-1].start()].strip(), text[ends[-1].end() :])
+    begin = start.end() if start and start.end() <= end.start(1) else 0
+    return SplitText(text[begin : end.start(1)].strip(), text[end.end() :])
 
 
 def parse_answer(text: str, options: Sequence[str]) -> ParsedAnswer:
-    """Read the last ``<answer>`` after the last ``</think>``.
+    """Read the last ``<answer>`` after the last ``</think>``; what its text names, ``read_choice`` says.
+
+    An option whose own text holds one of these tags can be answered by its letter alone.
 
     Args:
         text: The whole response, with the part that was prefilled.
@@ -86,12 +89,12 @@ def parse_answer(text: str, options: Sequence[str]) -> ParsedAnswer:
     tail = split.tail.strip()
     if split.open:
         return ParsedAnswer("truncated", thought=split.thought)
-    begun = [match.end() for match in _ANSWER_START.finditer(tail)]
-    if not begun:
+    begun = _LAST_ANSWER_START.match(tail)
+    if begun is None:
         return ParsedAnswer("missing", thought=split.thought, tail=tail)
-    end = _ANSWER_END.search(tail, begun[-1])
+    end = _ANSWER_END.search(tail, begun.end())
     if end is None:
         return ParsedAnswer("truncated", thought=split.thought, tail=tail)
-    raw = tail[begun[-1] : end.start()].strip()
+    raw = tail[begun.end() : end.start()].strip()
     choice = read_choice(raw, options)
     return ParsedAnswer(choice.status, choice.option, raw, split.thought, tail)

@@ -13,8 +13,9 @@ and people write a letter in many ways. The rules, in the order in which they ar
 
 It follows that the text of an option, as an answer, is read as that option unless it is a bare letter
 that labels another ("B", shown as option A of four), or another option's label and text ("B. red", shown
-beside an option B that is "red"). Texts are compared first as they are (``normal_text``), and then
-without markup, typography and closing punctuation.
+beside an option B that is "red"). A letter, as an answer, is read as its option unless that is word for
+word another's text. Texts are compared first as they are (``normal_text``), and then without markup,
+typography and closing punctuation.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ _MAX_LEAD = 5
 """Words that may stand before the first label: "Here are the choices:"."""
 
 _LETTER = r"(?P<letter>{})"
-_START = r"(?:(?<=\s)|^)(?:(?:[-*•]|\d+[.)])[ \t]+)?\**(?:[Oo]ption[ \t]+)?"
+_BULLET = r"(?:(?<=\n)|^)[ \t]*(?:[-*•]|\d+[.)])[ \t]+"
+_START = rf"(?:{_BULLET}|(?<=\s)|^)\**(?:[Oo]ption[ \t]+)?"
 # From the most to the least telling; {} is the letter.
 _STYLES = (
     rf"(?:{_START}|(?<![\w(*]))[(\[]\s?{_LETTER}\s?[)\]]\**(?:[ \t]*[.:]\**)?",  # (A)  [A]  (A).  **(A):**
@@ -105,7 +106,9 @@ def _readings(text: str) -> Iterator[list[str]]:
         if chain and len(text[: chain[0].start].split()) <= _MAX_LEAD:
             ends = [label.start for label in chain[1:]] + [len(text)]
             texts = [text[label.end : end] for label, end in zip(chain, ends, strict=True)]
-            yield [_clean(option, last=place == len(texts) - 1) for place, option in enumerate(texts)]
+            options = [_clean(option, last=place == len(texts) - 1) for place, option in enumerate(texts)]
+            dashes = all(option.startswith(("- ", "– ", "— ")) for option in options)
+            yield [option[2:] for option in options] if dashes else options
 
 
 def _labels(text: str, style: str) -> list[_Label]:
@@ -167,6 +170,6 @@ def _clean(option: str, *, last: bool) -> str:
     option = " ".join(option.split()).strip(" ,;")
     if not last:
         option = _JOINING.sub("", option)
-    if option.count("**") % 2 or re.fullmatch(r"\*\*[^*]+\*\*", option):
+    if option.strip("*") and (option.count("**") % 2 or re.fullmatch(r"\*\*[^*]+\*\*", option)):
         option = option.removeprefix("**").removesuffix("**")
-    return re.sub(r"^[-–—] ", "", option).strip(" ,;")
+    return option.strip(" ,;")
