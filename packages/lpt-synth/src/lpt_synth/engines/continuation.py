@@ -172,8 +172,11 @@ def _after(beginning: str, text: str) -> str | None:
 
 def _repeats(thought: str, text: str) -> bool:
     """Whether ``text`` begins with the thought's beginning, or with its end."""
-    # Spaces make up much less than half of any text.
-    head = "".join(text[: 4 * _TELLING].split())[:_TELLING]
+    # Spaces make up much less than three quarters of any text.
+    words = text[: 4 * _TELLING].split()
+    if not all(word in thought for word in words[:4]):
+        return False  # the usual case, without looking further
+    head = "".join(words)[:_TELLING]
     if len(head) < _TELLING:
         return False
     whole = "".join(thought.split())

@@ -43,11 +43,9 @@ class Job:
     output_tokens: int = 0
     probe: list[Choice | Fault] | None = None
 
-    def part(self, outcomes: Sequence[Outcome], model: str) -> Reply:
+    def part(self, outcomes: tuple[Outcome, ...], model: str) -> Reply:
         """A part with these outcomes, to which everything since the last part is put down."""
-        reply = Reply(
-            tuple(outcomes), self.input_tokens, self.output_tokens, self.sent, self.mode or "", model
-        )
+        reply = Reply(outcomes, self.input_tokens, self.output_tokens, self.sent, self.mode or "", model)
         self.sent = self.input_tokens = self.output_tokens = 0
         return reply
 

@@ -16,7 +16,7 @@ from lpt_synth.engines.jobs import Ask, Job, together
 from lpt_synth.engines.limiter import Limiter
 from lpt_synth.engines.probe import Modes
 from lpt_synth.engines.retry import Health, backoff_s
-from lpt_synth.types import Completion, Failure, Outcome, Reply, Request
+from lpt_synth.types import NOT_CONTINUED, Completion, Failure, Outcome, Reply, Request
 
 Commit = Callable[[Request, Sequence[int], Reply], Awaitable[None]]
 """Makes a part of a reply durable: the request, the samples that the part answers, and the part."""
@@ -196,7 +196,7 @@ class OpenAIEngine:
         failure = Failure(fault.kind, fault.message, fault.status)
         if ask.job.probe is not None:
             ask.job.probe.append(fault)
-        await self._deliver(ask, ask.samples, [failure] * len(ask.samples), "")
+        await self._deliver(ask, ask.samples, (failure,) * len(ask.samples), "")
         ask.samples = ()
         return False
 
@@ -207,16 +207,23 @@ class OpenAIEngine:
         job = ask.job
         if job.probe is not None:
             job.probe.extend(choice for choice in answer.choices if choice)
-        asked = len(ask.samples)
-        came = dict(zip(ask.samples, answer.choices, strict=False))
-        good = {sample: self._outcome(job, choice) for sample, choice in came.items() if choice}
+        samples: list[int] = []
+        outcomes: list[Outcome] = []
+        for sample, choice in zip(ask.samples, answer.choices, strict=False):
+            if choice is not None:
+                samples.append(sample)
+                outcomes.append(self._outcome(job, choice))
         self._learn(ask)
-        await self._deliver(ask, tuple(good), list(good.values()), answer.model)
-        ask.samples = tuple(sample for sample in ask.samples if sample not in good)
-        if len(answer.choices) < asked:
+        await self._deliver(ask, tuple(samples), tuple(outcomes), answer.model)
+        if len(samples) == len(ask.samples):
+            ask.samples = ()
+            return None
+        few = len(answer.choices) < len(ask.samples)
+        ask.samples = tuple(sample for sample in ask.samples if sample not in samples)
+        if few:
             self._leave_out("n", f"{self._where} gives fewer samples than n: they are asked for singly")
             return None
-        return Fault("malformed", "a choice holds no text") if ask.samples else None
+        return Fault("malformed", "a choice holds no text")
 
     def _outcome(self, job: Job, choice: wire.Choice) -> Outcome:
         prefill = job.request.prefill
@@ -224,12 +231,13 @@ class OpenAIEngine:
         if prefill and job.probe is None:
             rest = following(prefill, text)
             if rest is None:
-                return Failure("not_continued", self._connection.redact(f"begins anew: {text}", 200))
+                # Paid for, and what the model says: kept as it is, for the stage to drop.
+                return Completion(text, NOT_CONTINUED)
             text = rest
         return Completion(text, choice.finish_reason)
 
     async def _deliver(
-        self, ask: Ask, samples: tuple[int, ...], outcomes: Sequence[Outcome], model: str
+        self, ask: Ask, samples: tuple[int, ...], outcomes: tuple[Outcome, ...], model: str
     ) -> None:
         job = ask.job
         part = job.part(outcomes, model)

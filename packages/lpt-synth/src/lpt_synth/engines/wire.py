@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from lpt_core import ConfigError, ImagePart, ImageRef, Message, Sampling
+from lpt_core import ConfigError, ImageRef, Message, Sampling, TextPart
 from lpt_synth.config import Endpoint
 from lpt_synth.types import Request
 
@@ -47,14 +47,16 @@ async def chat_messages(
     """Messages as OpenAI's API has them, each image as the URL that ``images`` gives for it."""
     turns: list[dict[str, Any]] = []
     for message in messages:
-        content: Any = message.text
-        if any(isinstance(part, ImagePart) for part in message.content):
-            content = [
-                {"type": "image_url", "image_url": {"url": await images(part.image)}}
-                if isinstance(part, ImagePart)
-                else {"type": "text", "text": part.text}
-                for part in message.content
-            ]
+        parts = message.content
+        if len(parts) == 1 and isinstance(parts[0], TextPart):
+            turns.append({"role": message.role, "content": parts[0].text})
+            continue
+        content = [
+            {"type": "text", "text": part.text}
+            if isinstance(part, TextPart)
+            else {"type": "image_url", "image_url": {"url": await images(part.image)}}
+            for part in parts
+        ]
         turns.append({"role": message.role, "content": content})
     return turns
 
@@ -68,19 +70,22 @@ def sampling_fields(request: Request, endpoint: Endpoint, without: Collection[st
         without: Fields that it has refused. "max_tokens" stands for its newer name to be used.
     """
     sampling = request.sampling
-    fields: dict[str, Any] = {"temperature": sampling.temperature, "top_p": sampling.top_p}
-    fields["max_completion_tokens" if "max_tokens" in without else "max_tokens"] = sampling.max_tokens
-    if sampling.stop:
-        fields["stop"] = sampling.stop
+    limit = "max_completion_tokens" if "max_tokens" in without else "max_tokens"
+    fields: list[tuple[str, Any]] = [
+        ("temperature", sampling.temperature),
+        ("top_p", sampling.top_p),
+        (limit, sampling.max_tokens),
+        ("stop", sampling.stop or None),
+    ]
     if endpoint.extra_sampling:
-        fields["top_k"] = sampling.top_k
-        fields["repetition_penalty"] = sampling.repetition_penalty
-    if endpoint.ban_words and sampling.bad_words:
-        fields["bad_words"] = sampling.bad_words
+        fields.append(("top_k", sampling.top_k))
+        fields.append(("repetition_penalty", sampling.repetition_penalty))
+    if endpoint.ban_words:
+        fields.append(("bad_words", sampling.bad_words or None))
     if endpoint.json_schema and request.response_schema is not None:
         schema = {"name": request.stage, "strict": True, "schema": dict(request.response_schema)}
-        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return {name: value for name, value in fields.items() if value is not None and name not in without}
+        fields.append(("response_format", {"type": "json_schema", "json_schema": schema}))
+    return {name: value for name, value in fields if value is not None and name not in without}
 
 
 def complaint(named: str, sent: Collection[str]) -> str | None:
@@ -106,7 +111,7 @@ def _names(text: str, field: str) -> bool:
 # ---- answers -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Choice:
     """One sample as the endpoint gave it.
 
@@ -121,7 +126,7 @@ class Choice:
     finish_reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """A body that could be read.
 
@@ -140,7 +145,7 @@ class Answer:
 
 def read_answer(raw: bytes) -> Answer | str:
     """Read the body of an answer with status 2xx; a str says why it is none. Never raises."""
-    if not raw.strip():
+    if not raw or raw.isspace():
         return "the body is empty"
     try:
         body: object = json.loads(raw)

@@ -1,0 +1,158 @@
+"""A real HTTP server on loopback whose answers a test scripts, and an engine that talks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from lpt_core import ImageRef, Message, Sampling
+from lpt_synth.config import Endpoint
+from lpt_synth.engines import retry
+from lpt_synth.engines.openai import OpenAIEngine
+from lpt_synth.types import Request
+
+
+def say(*texts: str | None, **more: Any) -> dict[str, Any]:
+    """A body that answers with these texts."""
+    choices = [
+        {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": text, **more}}
+        for i, text in enumerate(texts)
+    ]
+    usage = {"prompt_tokens": 10, "completion_tokens": 5 * len(texts)}
+    return {"object": "chat.completion", "model": "played", "choices": choices, "usage": usage}
+
+
+@dataclass
+class Server:
+    """Answers with what ``answer`` makes of a body: a body, (status, body[, headers]), "cut" or "close"."""
+
+    answer: Callable[[dict[str, Any], int], Any]
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    url: str = ""
+    open: int = 0
+    most_open: int = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            body = json.loads(await request.read())
+            self.calls.append(body)
+            self.paths.append(request.path)
+            self.headers.append(dict(request.headers))
+            made = self.answer(body, len(self.calls))
+            if isinstance(made, Awaitable):
+                made = await made
+            return await self.send(request, made)
+        finally:
+            self.open -= 1
+
+    @staticmethod
+    async def send(request: web.Request, made: Any) -> web.StreamResponse:
+        if made == "close":
+            request.transport.abort()
+            return web.Response()
+        if made == "cut":
+            response = web.StreamResponse(headers={"Content-Length": "5000"})
+            await response.prepare(request)
+            await response.write(b'{"choices": [')
+            request.transport.close()
+            return response
+        status, body, headers = (*made, {})[:3] if isinstance(made, tuple) else (200, made, {})
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return web.Response(status=status, body=raw, headers=headers)
+
+    @asynccontextmanager
+    async def running(self):
+        app = web.Application(client_max_size=2**26)
+        app.router.add_post("/{path:.*}", self.handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{port}/v1"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+
+async def no_image(ref: ImageRef) -> str:
+    return f"data:image/png;base64,{ref.sha256[:8]}"
+
+
+@dataclass
+class Table:
+    """Everything that a scenario needs, in one fixture."""
+
+    Server: type[Server] = Server
+    say: Callable[..., dict[str, Any]] = staticmethod(say)
+
+    @staticmethod
+    def request(text: str = "What do you see?", **changes: Any) -> Request:
+        settings: dict[str, Any] = {
+            "stage": "think",
+            "role": "thinker",
+            "item": "x",
+            "messages": (Message.of("user", text),),
+            "sampling": Sampling(temperature=0.7, max_tokens=64),
+            "n": 1,
+            "prompt": "p",
+            "model": Endpoint(base_url="http://h/v1", model="m").identity,
+        }
+        return Request.make(**settings | changes)
+
+    @staticmethod
+    @asynccontextmanager
+    async def engine(server: Server, **options: Any):
+        """An open engine at the server; options of the endpoint and of the engine mixed."""
+        own = {
+            name: options.pop(name) for name in ("memory", "commit", "notice", "images") if name in options
+        }
+        endpoint = Endpoint(**{"base_url": server.url, "model": "m", **options})
+        engine = OpenAIEngine(endpoint, **{"images": no_image, **own})
+        try:
+            await engine.open()
+            yield engine
+        finally:
+            await engine.close()
+
+    def play(self, answer: Callable[..., Any], act: Callable[..., Awaitable[Any]], **options: Any) -> Any:
+        """What ``act(engine, server)`` makes of an engine whose server answers so."""
+
+        async def run() -> Any:
+            async with Server(answer).running() as server, self.engine(server, **options) as engine:
+                return await asyncio.wait_for(act(engine, server), 30)
+
+        return asyncio.run(run())
+
+    def ask(self, answer: Callable[..., Any], request: Request | None = None, samples=(0,), **options: Any):
+        """The reply to one request, and the server as it was left."""
+
+        async def act(engine: OpenAIEngine, server: Server):
+            return await engine.complete(request or self.request(), samples), server
+
+        return self.play(answer, act, **options)
+
+
+@pytest.fixture
+def table() -> Table:
+    return Table()
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backoffs of milliseconds: how long they are is tested on its own."""
+    monkeypatch.setattr(retry, "BASE_S", 0.001)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
