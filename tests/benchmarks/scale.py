@@ -23,7 +23,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from lpt_synth.types import Completion, Outcome, Reply, Request
 ROOT = Path(__file__).resolve().parents[2]
 PER_CAPTION = 240  # 8 questions x 10 short thoughts x 3 continuations
 WORDS = (
-    "the red car stands left of a small blue house under two tall trees in bright light near water".split()
+    ["the", "red", "car", "stands", "left", "of", "a", "small", "blue", "house", "under", "two", "tall", "trees", "in", "bright", "light", "near", "water"]
 )
 
 
@@ -46,7 +46,12 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / ".bench" / "scale")
     parser.add_argument("--loops", type=int, default=6_000, help="continuations for the pandas row loops")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--only-generate", action="store_true", help="make the runs and measure nothing")
     args = parser.parse_args()
+    if args.only_generate:
+        for size in args.sizes:
+            generated(args.folder, size)
+        return 0
     rows = [measure(args.folder, size) for size in args.sizes]
     loops = row_loops(args.loops)
     print(table(rows))
@@ -79,8 +84,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def measure(folder: Path, size: int) -> dict[str, Any]:
     """One size, from generating to resuming."""
-    out = folder / f"run-{size}"
-    count = generate(out, max(1, size // PER_CAPTION))
+    out, count = generated(folder, size)
+    shutil.rmtree(out / "sets", ignore_errors=True)
     shutil.rmtree(folder / "exported", ignore_errors=True)
     command = ["export", str(out), "--format", "jsonl", "--to", str(folder / "exported")]
     wall, cpu, peak = timed(command)
@@ -122,6 +127,16 @@ def settings(captions: Path, base_url: str = "http://127.0.0.1:9/v1") -> RunConf
             }
         )
     )
+
+
+def generated(folder: Path, size: int) -> tuple[Path, int]:
+    """The run of a size, made if it is not there, and how many continuations it holds."""
+    out = folder / f"run-{size}"
+    made = out.with_name(out.name + "-data") / "continuations"
+    if not made.exists():
+        count = generate(out, max(1, size // PER_CAPTION))
+        made.write_text(str(count))
+    return out, int(made.read_text())
 
 
 def generate(out: Path, captions: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lpt_core.choices import read_choice
 from lpt_core.schema import AnswerStatus
@@ -16,6 +17,8 @@ from lpt_core.schema import AnswerStatus
 READER_VERSION = 1
 """Raised whenever some text is read differently than before; caches of readings depend on it."""
 
+# The answers to one question are mostly a few letters, read again and again.
+_read_choice = lru_cache(maxsize=4096)(read_choice)
 _FLAGS = re.IGNORECASE | re.DOTALL
 _THINK_START = re.compile(r"<think\s*>", _FLAGS)
 _LAST_THINK_END = re.compile(r".*(</think\s*>)", _FLAGS)
@@ -96,5 +99,5 @@ def parse_answer(text: str, options: Sequence[str]) -> ParsedAnswer:
     if end is None:
         return ParsedAnswer("truncated", thought=split.thought, tail=tail)
     raw = tail[begun.end() : end.start()].strip()
-    choice = read_choice(raw, options)
+    choice = _read_choice(raw, tuple(options))
     return ParsedAnswer(choice.status, choice.option, raw, split.thought, tail)
