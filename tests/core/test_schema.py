@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,6 @@ from lpt_core import (
     normal_text,
 )
 from lpt_core.chat import Part
-from lpt_core.schemas import __main__ as schemas_main
 from lpt_core.schemas import schema_files
 
 IMAGE = ImageRef(path="train_00000.jpg", sha256="0" * 64, width=512, height=384)
@@ -328,17 +329,21 @@ def test_a_schema_has_every_field_of_its_record_and_admits_no_other(record: Reco
     assert schema["properties"]["schema_version"]["const"] == SCHEMA_VERSION
 
 
-def test_schemas_are_written_to_a_directory(tmp_path: Path) -> None:
-    schemas_main.main([str(tmp_path / "new")])
-    assert {
-        file.name: file.read_text(encoding="utf-8") for file in (tmp_path / "new").iterdir()
-    } == schema_files()
+def run_schemas(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["schemas", str(directory)])
+    runpy.run_module("lpt_core.schemas", run_name="__main__")
+
+
+def test_schemas_are_written_to_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_schemas(monkeypatch, tmp_path / "new")
+    written = {file.name: file.read_text(encoding="utf-8") for file in (tmp_path / "new").iterdir()}
+    assert written == schema_files()
 
 
 def test_a_directory_that_cannot_be_written_ends_with_a_message(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match="2"):
-        schemas_main.main([str(tmp_path / "file")])
+        run_schemas(monkeypatch, tmp_path / "file")
     assert "cannot be written" in capsys.readouterr().err

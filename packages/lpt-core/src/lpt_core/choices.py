@@ -6,7 +6,8 @@ and people write a letter in many ways. The rules, in the order in which they ar
 1. An answer that is the text of an option names it, unless the answer is also the label of another
    option, alone or followed by that other's own text: then it is ambiguous.
 2. A label at the beginning ("(B)", "b)", "B.", "**B**", "B - because", "The answer is: B") names its
-   option, unless what follows mentions other options only, or further labels: then it is ambiguous.
+   option, unless what follows speaks of another option before its own, or has further labels: then it
+   is ambiguous.
 3. A label in the midst or at the end of a sentence ("Blue (B)", "I think that it is (B)") names its
    option on the same conditions, where it is the only one and nothing is denied.
 4. All else is off the menu.
@@ -82,13 +83,14 @@ class _Menu:
         return None
 
     def mentioned(self, text: str) -> tuple[set[int], str]:
-        """The options whose text stands in this one, as whole words, and the text without them."""
+        """The options whose text stands first in this one, as whole words, and what is left of it."""
         words = sorted(filter(None, self.loose), key=len, reverse=True)  # the longest match counts
         if not words:
             return set(), text
         pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
-        found = {match.casefold() for match in pattern.findall(text)}
-        return {place for place, option in enumerate(self.loose) if option in found}, pattern.sub("", text)
+        match = pattern.search(text)
+        first = match.group().casefold() if match else None
+        return {place for place, option in enumerate(self.loose) if option == first}, pattern.sub("", text)
 
     def place(self, letter: str) -> int | None:
         """The place that a letter labels, if there is one."""
@@ -169,8 +171,10 @@ def _labels_another(label: _Label | None, named: int, menu: _Menu) -> bool:
 # ---- a label and the words beside it ---------------------------------------------------------------
 
 _DENIED = re.compile(r"(?:is|was|can|could)(?:n't| ?not| (?:wrong|incorrect|false))\b", re.IGNORECASE)
-# Further labels: in brackets, or a capital on its own that is no article ("A dog").
-_FURTHER = re.compile(r"[(\[] ?([A-Za-z]) ?[)\]]|(?<![\w'.-])([B-HJ]|A(?! [a-z]))(?![\w'-]|\.\w)")
+# "A" before a word is an article, unless the word sets it beside something.
+_AN_A = r"A(?! (?!(?:or|and|nor|but|is|than|rather)\b)[a-z])"
+# Further labels: in brackets, or a letter on its own.
+_FURTHER = re.compile(rf"[(\[] ?([a-z]) ?[)\]]|(?<![\w'.-])([b-hj]|{_AN_A})(?![\w'-]|\.\w)", re.IGNORECASE)
 
 
 def _weigh(letter: str, words: str, menu: _Menu) -> Choice:
@@ -179,7 +183,7 @@ def _weigh(letter: str, words: str, menu: _Menu) -> Choice:
     if place is None or _DENIED.match(words):
         return _OFF_MENU
     mentioned, others = menu.mentioned(words)
-    further = {menu.place(one or other) for one, other in _FURTHER.findall(others)}
+    further = {menu.place("".join(letters)) for letters in _FURTHER.findall(others)}
     if (mentioned and place not in mentioned) or further - {place, None}:
         return _AMBIGUOUS
     return Choice("found", place)
@@ -193,7 +197,7 @@ _PREAMBLE = re.compile(
 )
 _POINTER = re.compile(
     r"(?<!\w)[(\[] ?([A-Za-z]) ?[)\]]"
-    r"|\b(?i:option|choice|letter|answer(?: is)?)[: ] ?([B-HJ]|A(?! [a-z]))(?![\w'-])"
+    rf"|\b(?:(?i:option|choice|letter)[: ] ?([A-J])|(?i:answer(?: is)?)[: ] ?([B-HJ]|{_AN_A}))(?![\w'-])"
 )
 _DENIAL = re.compile(r"\b(?:not|no|never|neither|nor|except|cannot|wrong|incorrect)\b|n't\b", re.IGNORECASE)
 
@@ -207,7 +211,7 @@ def _after_preamble(core: str, menu: _Menu) -> Choice | None:
 
 def _in_sentence(core: str, menu: _Menu) -> Choice:
     """Rule 3: the one label that stands in a sentence."""
-    letters = {(one or other).upper() for one, other in _POINTER.findall(core)}
+    letters = {"".join(found).upper() for found in _POINTER.findall(core)}
     if len(letters) > 1:
         return _AMBIGUOUS
     if not letters or _DENIAL.search(core):

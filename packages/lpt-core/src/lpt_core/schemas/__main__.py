@@ -8,11 +8,11 @@ from pathlib import Path
 from lpt_core.schemas import schema_files
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Write the files; a directory that cannot be written ends with status 2 and a message."""
     parser = argparse.ArgumentParser(prog="python -m lpt_core.schemas", description=__doc__)
     parser.add_argument("directory", nargs="?", type=Path, default=Path(__file__).parent)
-    directory: Path = parser.parse_args(arguments).directory
+    directory: Path = parser.parse_args().directory
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in schema_files().items():
