@@ -72,6 +72,14 @@ def installed(command: Command, python: Path, cwd: Path) -> set[str]:
     return set(json.loads(command([python, "-I", "-c", INSTALLED], cwd=cwd).stdout))
 
 
+def requirements(built: Path, package: str) -> list[str]:
+    """What a wheel says that it needs, extras left out."""
+    with zipfile.ZipFile(one(built, package, ".whl")) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = Parser().parsestr(wheel.read(name).decode())
+    return [text for text in metadata.get_all("Requires-Dist", []) if "extra ==" not in text]
+
+
 # ---- what is in them ---------------------------------------------------------------------------------
 
 
@@ -99,10 +107,7 @@ def test_an_sdist_has_what_its_wheel_is_built_from_and_the_papers(
 
 @pytest.mark.parametrize("package", NAMES)
 def test_a_wheels_metadata_names_its_siblings_by_range(built: Path, package: str) -> None:
-    with zipfile.ZipFile(one(built, package, ".whl")) as wheel:
-        (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
-        metadata = Parser().parsestr(wheel.read(name).decode())
-    needed = [text for text in metadata.get_all("Requires-Dist", []) if "extra ==" not in text]
+    needed = requirements(built, package)
     assert len(needed) == {"lpt-core": 2, "lpt-synth": len(needed)}[package]
     assert len(needed) <= 12
     assert not [text for text in needed if "@" in text], "a path or URL of this machine"
@@ -152,20 +157,24 @@ def test_pip_installs_lpt_synth_without_any_framework(
     assert re.fullmatch(r"lpt-synth \d+\.\d+\.\d+\n", told)
 
 
-@pytest.fixture(scope="module")
-def a_run(command: Command, with_pip: Path, base_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the installed command has made a run in RUN, from captions to sets."""
-    folder = tmp_path_factory.mktemp("a-run")
+def make_run(command: Command, synth: Path, base_url: str, folder: Path) -> None:
+    """From captions to sets, with an installed command; the run is the folder RUN."""
     (folder / "captions").mkdir()
     for number in range(3):
         Image.new("RGB", (40 + number, 30), (90 * number, 40, 90)).save(folder / "captions" / f"{number}.png")
         (folder / "captions" / f"{number}.txt").write_text(f"A table under a blue sky, number {number}.")
-    synth = with_pip / "lpt-synth"
     models = [word for role in ("asker", "thinker", "expander") for word in (f"--{role}", role)]
     init = ["--recipe", "paper", "--captions", "captions", "--base-url", base_url, *models]
     command([synth, "init", "c.yaml", *init, "--short-cots", "4", "--long-cots", "2"], cwd=folder)
     command([synth, "plan", "c.yaml", "--out", "RUN"], cwd=folder)
     command([synth, "run", "c.yaml", "--out", "RUN"], cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def a_run(command: Command, with_pip: Path, base_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the command that pip installed has made a run."""
+    folder = tmp_path_factory.mktemp("a-run")
+    make_run(command, with_pip / "lpt-synth", base_url, folder)
     return folder
 
 
@@ -200,3 +209,26 @@ def test_the_installed_command_exports(
     images = len(list((to / "images").iterdir()))
     assert f"{rows(sft)} SFT examples, {rows(pairs)} pairs, {images} images" in told
     assert min(rows(sft), rows(pairs), images) > 0
+
+
+# ---- the oldest versions that are declared -----------------------------------------------------------
+
+
+def test_the_declared_lower_bounds_are_true(
+    command: Command, uv: Path, built: Path, base_url: str, tmp_path: Path
+) -> None:
+    """A range that begins too early fails on the machine of whoever has the old version already."""
+    env = tmp_path / "env"
+    command([uv, "venv", "--quiet", env], cwd=tmp_path)
+    wheels = [one(built, package, ".whl") for package in NAMES]
+    # Only what is named counts as direct, so what the wheels need is named too.
+    needed = [text for package in NAMES for text in requirements(built, package) if "lpt-" not in text]
+    oldest = ["--resolution", "lowest-direct", "--python", env / "bin" / "python"]
+    command([uv, "pip", "install", "--quiet", *oldest, *wheels, *needed], cwd=tmp_path)
+    synth = env / "bin" / "lpt-synth"
+    for verb in ("init", "plan", "run", "status", "export"):
+        assert f"Usage: lpt-synth {verb}" in command([synth, verb, "--help"], cwd=tmp_path).stdout
+    make_run(command, synth, base_url, tmp_path)
+    command([synth, "status", "RUN"], cwd=tmp_path)
+    for fmt in ("trl", "llama-factory", "jsonl"):
+        command([synth, "export", "RUN", "--format", fmt, "--to", fmt], cwd=tmp_path)
