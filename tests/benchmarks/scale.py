@@ -17,6 +17,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import sqlite3
@@ -34,8 +35,11 @@ from lpt_synth.types import Completion, Outcome, Reply, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 PER_CAPTION = 240  # 8 questions x 10 short thoughts x 3 continuations
-WORDS = (
-    ["the", "red", "car", "stands", "left", "of", "a", "small", "blue", "house", "under", "two", "tall", "trees", "in", "bright", "light", "near", "water"]
+WORDS = tuple(
+    re.findall(
+        r"\w+",
+        "the red car stands left of a small blue house under two tall trees in bright light near water",
+    )
 )
 
 
@@ -289,7 +293,6 @@ def row_loops(count: int) -> dict[str, Any]:
 def timed_loops(count: int) -> float:
     """Seconds that the loops take."""
     import hashlib
-    import re
 
     import pandas as pd
 
