@@ -98,7 +98,9 @@ class ChatTemplate:
         except TemplateError as error:
             raise ConfigError(f"the chat template {where} is no Jinja template: {error}.") from error
 
-    def render(self, messages: Sequence[Message], prefill: str, **more: object) -> str:
+    def render(
+        self, messages: Sequence[Message], prefill: str, variables: Mapping[str, object] | None = None
+    ) -> str:
         """The conversation and the beginning of the answer, as the model reads them.
 
         Where the template opens a thought by itself, as DeepSeek's newer ones do, the thought that the
@@ -107,13 +109,13 @@ class ChatTemplate:
         Args:
             messages: Text only.
             prefill: What the answer begins with.
-            more: Further variables (``enable_thinking``, ...).
+            variables: Further ones for the template (``enable_thinking``, ...).
 
         Raises:
             ConfigError: The template fails on this conversation.
         """
         turns = [{"role": message.role, "content": message.text} for message in messages]
-        values = {"tools": None, "documents": None, **more, **self._tokens}
+        values = {"tools": None, "documents": None, **(variables or {}), **self._tokens}
         try:
             text = self._template.render(values, messages=turns, add_generation_prompt=True)
         except Exception as error:  # a template is somebody's program: it may raise anything

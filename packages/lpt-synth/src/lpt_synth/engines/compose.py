@@ -83,7 +83,7 @@ class Composer:
 
     def _prompt(self, request: Request, template: ChatTemplate) -> dict[str, Any]:
         more = self._endpoint.extra_body.get("chat_template_kwargs", {})
-        prompt = template.render(request.messages, request.prefill, **more)
+        prompt = template.render(request.messages, request.prefill, more)
         body: dict[str, Any] = {"model": self._endpoint.model, "prompt": prompt}
         if template.bos and prompt.startswith(template.bos):
             body["add_special_tokens"] = False  # or vLLM puts a second BOS before it

@@ -34,10 +34,11 @@ USABLE: frozenset[Finding] = frozenset({"continues", "echoes"})
 THINK, END_THINK = "<think>", "</think>"
 
 SENTINEL = "Count from one to ten in words, separated by commas."
-SENTINEL_BEGUN = "One, two, three, four, five, six, sev"
+SENTINEL_BEGUN = "Slowly, and in a low voice: one, two, three, four, five, six, sev"
 SENTINEL_REST = "en"
-"""The prefix ends within a word: a model that goes on can only write "en", and one that begins a turn of
-its own, be it with the list or with the next number, will not."""
+"""The beginning is one that no model writes by itself, so that one who repeats it was given it. It ends
+within a word: who goes on can only write "en", and who begins a turn of its own, be it with the list or with
+the next number, will not."""
 
 SENTINEL_TOKENS = 16
 
@@ -213,13 +214,14 @@ def classify(prefill: str, choice: Choice, control: str) -> Finding:
         choice: What came.
         control: What came to the same question without a beginning.
     """
-    text = (choice.reasoning or "") + (choice.content or "")
-    if text.startswith(SENTINEL_REST) and not control.startswith(SENTINEL_REST):
+    text = choice.reasoning + (choice.content or "")
+    if text == control:
+        return "restarts"
+    if text.startswith(SENTINEL_REST):
         return "continues"
     begun = prefill.removeprefix(THINK)
     rest = _after(begun, text.lstrip().removeprefix(THINK))
     if rest is not None and rest.startswith(SENTINEL_REST):
         return "echoes"
-    lower = text.lstrip().lower()
     # The word was finished after a break, or begun anew: its beginning, or the space before it, was lost.
-    return "trims" if lower.startswith((SENTINEL_REST, "seven")) else "restarts"
+    return "trims" if text.lstrip().lower().startswith((SENTINEL_REST, "seven")) else "restarts"

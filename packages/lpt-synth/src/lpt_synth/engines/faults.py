@@ -16,7 +16,7 @@ MESSAGE_LENGTH = 500
 """Characters that are kept of an endpoint's own words."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_TOKEN = re.compile(r"(?i:(bearer|api[-_ ]?key)[\s:=\"']+)[^\s\"',;]{8,}|\bsk-[^\s\"',;]{4,}")
+_TOKEN = re.compile(r"(?i:bearer)\s+[^\s\"',;]{8,}|\bsk-[^\s\"',;]{4,}")
 _MODERATED = re.compile(r"moderat|flagged|content[ _]policy|content[ _]filter", re.IGNORECASE)
 _NO_CREDIT = re.compile(r"insufficient_quota|exceeded your current quota|insufficient (balance|credit)", re.I)
 
@@ -128,13 +128,16 @@ def _message(body: object, depth: int) -> str:
     """The first text in an error's body under one of the names that servers use for it."""
     if isinstance(body, str):
         return body
+    if depth > 6:
+        return ""
     if isinstance(body, list):
         return "; ".join(filter(None, (_message(one, depth + 1) for one in cast("list[object]", body)[:5])))
-    if not isinstance(body, Mapping) or depth > 6:
+    if not isinstance(body, Mapping):
         return ""
     error = cast("Mapping[str, Any]", body)
     if isinstance(error.get("msg"), str):
-        where = ".".join(str(part) for part in cast("list[object]", error.get("loc") or []))
+        loc: object = error.get("loc")
+        where = ".".join(map(str, cast("list[object]", loc))) if isinstance(loc, list) else ""
         return f"{where}: {error['msg']}" if where else error["msg"]
     names = ("error", "message", "detail", "errors", "reason")
     return next(filter(None, (_message(error.get(name), depth + 1) for name in names)), "")

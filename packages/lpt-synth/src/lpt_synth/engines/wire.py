@@ -29,16 +29,24 @@ _REFUSES_N = re.compile(
 
 
 def check_extra_body(endpoint: Endpoint) -> None:
-    """See that ``extra_body`` sets nothing that is set elsewhere.
+    """See that ``extra_body`` can be sent, and sets nothing that is set elsewhere.
 
     Raises:
-        ConfigError: It does: the answers would be stored under a key that does not tell how they were made.
+        ConfigError: It cannot, or it does: then the answers would be stored under a key that does not tell
+            how they were made.
     """
-    if taken := sorted(endpoint.extra_body.keys() & set(RESERVED)):
+    extra = endpoint.extra_body
+    if taken := sorted(extra.keys() & set(RESERVED)):
         raise ConfigError(
             f"extra_body of {endpoint.model} may not set {', '.join(taken)}.",
             "set sampling in the stage's own section, where it is part of an answer's identity",
         )
+    if not isinstance(extra.get("chat_template_kwargs", {}), dict):
+        raise ConfigError(f"extra_body of {endpoint.model}: chat_template_kwargs is not a mapping.")
+    try:
+        json.dumps(extra, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"extra_body of {endpoint.model} cannot be sent as JSON: {error}.") from error
 
 
 async def chat_messages(
