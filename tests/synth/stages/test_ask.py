@@ -135,6 +135,15 @@ def test_json_reads_with_and_without_letters_and_fences(read: Read) -> None:
     assert one.gold == two.gold == 1
 
 
+def test_half_a_surrogate_pair_in_json_is_replaced(read: Read) -> None:
+    entry = (
+        r'[{"question": "What is \ud800 red?", "choices": ["car", "van", "bus", "b\udc00"], "answer": "A"}]'
+    )
+    (mcq,) = read(entry).mcqs
+    assert mcq.model_dump_json()
+    assert mcq.question == "What is ? red?"
+
+
 @pytest.mark.parametrize(
     ("entry", "kind"),
     [

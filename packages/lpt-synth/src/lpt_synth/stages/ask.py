@@ -14,6 +14,7 @@ from lpt_core import (
     Message,
     ParsedOptions,
     Problem,
+    check_options,
     normal_text,
     parse_options,
     read_choice,
@@ -212,6 +213,8 @@ def _json_entries(text: str) -> list[object]:
     fenced = _FENCE.search(text)
     try:
         data: object = json.loads(fenced.group(1) if fenced else text.strip())
+        # JSON can say half a surrogate pair, which no file of ours could hold.
+        data = json.loads(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return []
     if isinstance(data, dict):
@@ -243,7 +246,4 @@ def _listed(choices: list[object]) -> ParsedOptions:
     labelled = [re.fullmatch(rf"\(?{'ABCDEFGHIJ'[i : i + 1]}[).:]\s*(.+)", t) for i, t in enumerate(texts)]
     if all(labelled) and len(texts) <= 10:
         texts = [match.group(1) for match in labelled if match]
-    lettered = "\n".join(f"({chr(65 + place)}) {text}" for place, text in enumerate(texts[:26]))
-    checked = parse_options(lettered)
-    # The list itself is certain; only emptiness, number and distinctness are to be checked.
-    return checked if checked.problems else ParsedOptions(options=tuple(texts))
+    return check_options(texts)
