@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ from running import Cores, Run
 CPU_MS_AT_MOST = 0.6
 RATIO_AT_LEAST = {"bare": 0.65, "curator": 3.0, "distilabel": 8.0}
 """How many times the rate of each other client lpt-synth's must be."""
+
+QUIET = 0.1
+"""Share of the machine that other processes may take on a quiet one."""
 
 
 def machine(cores: Cores) -> str:
@@ -29,6 +33,46 @@ def machine(cores: Cores) -> str:
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {os.cpu_count()} cores, {model}; Python "
         f"{platform.python_version()}; load before the start {load:.1f}; {cores}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """CPU seconds of the whole machine so far, of which ours; differences of two say who used it."""
+
+    at: float
+    machine: float
+    ours: float
+
+    @classmethod
+    def now(cls) -> Busy | None:
+        """None where the system does not tell."""
+        stat = Path("/proc/stat")
+        if not stat.is_file():
+            return None
+        ticks = [int(field) for field in stat.read_text().split("\n", 1)[0].split()[1:9]]
+        idle = ticks[3] + ticks[4]
+        seconds = (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK")
+        times = os.times()  # with all clients and servers that have ended
+        ours = times.user + times.system + times.children_user + times.children_system
+        return cls(time.monotonic(), seconds, ours)
+
+
+def others(before: Busy | None, after: Busy | None) -> float:
+    """The share of the machine, 0 to 1, that other processes took between the two."""
+    if before is None or after is None:
+        return 0.0
+    theirs = after.machine - before.machine - (after.ours - before.ours)
+    return max(0.0, theirs / ((after.at - before.at) * (os.cpu_count() or 1)))
+
+
+def wait_for_quiet(at_most_s: float) -> None:
+    """Wait until other processes leave the machine alone for a moment, or for so long."""
+    until = time.monotonic() + at_most_s
+    while time.monotonic() < until:
+        before = Busy.now()
+        time.sleep(0.5)
+        if others(before, Busy.now()) < QUIET:
+            return
 
 
 def _of(client: str, rounds: Sequence[Sequence[Run]]) -> list[Run]:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import environments
-from reporting import Targets, case_table, machine, speed_table
+from reporting import QUIET, Busy, Targets, case_table, machine, others, speed_table, wait_for_quiet
 from running import SCRIPTS, Cores, Run, run_client
 
 CASES: dict[str, tuple[str, list[str], int]] = {
@@ -44,6 +44,12 @@ def arguments() -> argparse.Namespace:
         "--cases", type=_names(CASES), default=[], help="instead of speed, what happens when things fail"
     )
     parser.add_argument("--timeout-s", type=float, default=600.0, help="for one run of one client")
+    parser.add_argument(
+        "--wait-s",
+        type=float,
+        default=0.0,
+        help="before each run, wait at most so long until other processes leave the machine alone",
+    )
     parser.add_argument("--no-pin", action="store_true", help="do not keep server and clients on own cores")
     parser.add_argument("--json", type=Path, help="default: .bench/results/ and the time")
     return parser.parse_args()
@@ -86,6 +92,7 @@ def _run(
     cores: Cores,
     label: object,
 ) -> Run:
+    wait_for_quiet(args.wait_s)
     run = run_client(
         name,
         server_arguments,
@@ -113,28 +120,30 @@ def main() -> int:
         if name in environments.NAMES:
             environments.make(name)
     cores = Cores() if args.no_pin else Cores.apart()
-    about = machine(cores)
+    about, before = machine(cores), Busy.now()
     settings = {"n": args.n, "concurrency": args.concurrency, "latency_ms": args.latency_ms}
     if args.cases:
         cases = measure_cases(args, cores)
-        print(f"{about}\n\n" + case_table({name: CASES[name] for name in cases}, cases))
+        table = case_table({name: CASES[name] for name in cases}, cases)
+        record = {"cases": {case: [asdict(run) for run in runs] for case, runs in cases.items()}}
+        met = True
+    else:
+        rounds = measure(args, cores)
+        targets = Targets.of(rounds, args.n)
+        table = f"{speed_table(rounds, args.n)}\n\n{targets}"
         record = {
-            "machine": about,
-            "cases": {case: [asdict(r) for r in runs] for case, runs in cases.items()},
+            "targets": [asdict(target) for target in targets.all],
+            "rounds": [[asdict(run) for run in runs] for runs in rounds],
         }
-        print(f"\n{_write(args, record)}", file=sys.stderr)
-        return 0
-    rounds = measure(args, cores)
-    targets = Targets.of(rounds, args.n)
-    print(f"{about}\n{settings}\n\n{speed_table(rounds, args.n)}\n\n{targets}")
-    record = {
-        "machine": about,
-        **settings,
-        "targets": [asdict(target) for target in targets.all],
-        "rounds": [[asdict(run) for run in runs] for runs in rounds],
-    }
-    print(f"\n{_write(args, record)}", file=sys.stderr)
-    return 0 if targets.met else 1
+        met = targets.met
+    share = others(before, Busy.now())
+    about += f"; other processes took {share:.0%} of the machine"
+    if share > QUIET:
+        about += ": CPU figures are higher than on a quiet one, ratios less so"
+    print(f"{about}\n\n{settings}\n\n{table}")
+    written = _write(args, {"machine": about, **settings, **record})
+    print(f"\n{written}", file=sys.stderr)
+    return 0 if met else 1
 
 
 if __name__ == "__main__":
