@@ -20,7 +20,7 @@ from lpt_synth.budget import Ledger
 from lpt_synth.config import Endpoint, Endpoints, RunConfig, TableSource
 from lpt_synth.engines.openai import OpenAIEngine
 from lpt_synth.meter import Meter
-from lpt_synth.runner import Runner
+from lpt_synth.runner import Runner, rare_collections
 from lpt_synth.store import Store
 from lpt_synth.types import Completion, Outcome, Request
 
@@ -73,7 +73,7 @@ def kept(path: Path, n: int, endpoint: Endpoint) -> int:
 def main() -> None:
     the_job = job("lpt_client")
     path = the_job.scratch / "store.sqlite"
-    with Work() as work:
+    with Work() as work, rare_collections():
         asyncio.run(ask(the_job, path))
     version = f"lpt-synth {metadata.version('lpt-synth')}, aiohttp {aiohttp.__version__}"
     endpoint = Endpoint(base_url=the_job.base_url, model="stub")

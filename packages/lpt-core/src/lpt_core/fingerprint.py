@@ -40,6 +40,9 @@ NOT_IDENTITY: Mapping[str, str] = {
 """What is left out of a request's key, and why."""
 
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
 def canonical_json(value: Json) -> bytes:
     """Encode JSON data in its one canonical form: sorted keys, no spaces, UTF-8, no NaN.
 
@@ -47,7 +50,7 @@ def canonical_json(value: Json) -> bytes:
         ValueError: ``value`` holds NaN or an infinity.
         TypeError: ``value`` holds something that JSON cannot say.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = _encode(value)
     # A lone surrogate can stand in a JSON string that a model's server sent; it must not end a run.
     return text.encode("utf-8", "surrogatepass")
 

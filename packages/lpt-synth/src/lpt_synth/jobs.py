@@ -17,7 +17,7 @@ from lpt_synth.config import RunConfig
 from lpt_synth.meter import Meter
 from lpt_synth.plan import Plan, make_plan
 from lpt_synth.rundir import RunDir
-from lpt_synth.runner import Runner, RunResult
+from lpt_synth.runner import Runner, RunResult, rare_collections
 from lpt_synth.sets import make_sets
 from lpt_synth.stages.base import resolve_prompt
 from lpt_synth.status import StoredRun, read_manifest, sets_mark
@@ -72,7 +72,8 @@ def run(
             max_cost=max_cost,
             sequential=sequential,
         )
-        result = asyncio.run(runner.run())
+        with rare_collections():
+            result = asyncio.run(runner.run())
         if result.stopped:
             return RunReport(result, None)
 

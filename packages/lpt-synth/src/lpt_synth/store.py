@@ -12,18 +12,20 @@ import json
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from lpt_core import ImageRef, StoreError
+from lpt_core import ImageRef, StoreError, derived_int
 from lpt_synth.types import Completion, Failure, FailureKind, Outcome, Reply, Request
 
 STORE_VERSION = 1
+_GATHER_S = 0.002  # the writer waits so long for company: a commit costs as much for fifty rows as for one
 _SCHEMA = """
-CREATE TABLE parts (id INTEGER PRIMARY KEY, json TEXT NOT NULL UNIQUE);
+CREATE TABLE parts (id INTEGER PRIMARY KEY, json TEXT NOT NULL);
 CREATE TABLE requests (
     key TEXT PRIMARY KEY, stage TEXT NOT NULL, item TEXT NOT NULL, parts INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -89,7 +91,7 @@ class Store:
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._broken: BaseException | None = None
-        self._parts: dict[str, int] = {}
+        self._parts: set[int] = set()
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Store:
@@ -154,12 +156,13 @@ class Store:
         Raises:
             StoreError: It cannot be written; nothing after it will be.
         """
-        parts = json.dumps(request.parts | {"prefill": ""}, sort_keys=True)
+        parts = json.dumps(request.parts, sort_keys=True)
+        mark = derived_int(0, parts)
         statements: list[tuple[str, tuple[Any, ...]]] = []
-        if parts not in self._parts:
-            self._parts[parts] = len(self._parts)
-            statements.append(("INSERT OR IGNORE INTO parts (json) VALUES (?)", (parts,)))
-        statements.append((_PUT_REQUEST, (request.key, request.stage, request.item, parts)))
+        if mark not in self._parts:
+            self._parts.add(mark)
+            statements.append(("INSERT OR IGNORE INTO parts VALUES (?, ?)", (mark, parts)))
+        statements.append((_PUT_REQUEST, (request.key, request.stage, request.item, mark)))
         for sample, outcome in zip(samples, reply.outcomes, strict=True):
             if isinstance(outcome, Completion):
                 values = (request.key, sample, 1, _storable(outcome.text), outcome.finish_reason, None)
@@ -269,6 +272,8 @@ class Store:
             more = True
             while more:
                 batch = [self._queue.get()]
+                if batch[0] is not None:
+                    time.sleep(_GATHER_S)
                 while not self._queue.empty() and len(batch) < 1000:
                     batch.append(self._queue.get())
                 more = None not in batch
@@ -282,9 +287,12 @@ class Store:
             if self._broken is not None:
                 raise self._broken
             connection.execute("BEGIN IMMEDIATE")
+            together: dict[str, list[tuple[Any, ...]]] = {}
             for write in writes:
                 for sql, values in write.statements:
-                    connection.execute(sql, values)
+                    together.setdefault(sql, []).append(values)
+            for sql, rows in together.items():
+                connection.executemany(sql, rows)
             connection.execute("COMMIT")
         except (sqlite3.Error, StoreError) as error:
             # A store that cannot write must not swallow another answer: this and all later writes fail.
@@ -311,10 +319,7 @@ class Notes:
         self._store.enqueue([("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, value))])
 
 
-_PUT_REQUEST = (
-    "INSERT OR IGNORE INTO requests (key, stage, item, parts) "
-    "VALUES (?, ?, ?, (SELECT id FROM parts WHERE json = ?))"
-)
+_PUT_REQUEST = "INSERT OR IGNORE INTO requests (key, stage, item, parts) VALUES (?, ?, ?, ?)"
 _PUT_OUTCOME = (
     "INSERT INTO outcomes (key, sample, ok, text, detail, status) VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (key, sample) DO UPDATE SET ok = excluded.ok, text = excluded.text, "

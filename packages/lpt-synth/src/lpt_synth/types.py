@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 from lpt_core import (
@@ -85,7 +86,7 @@ class Request:
             "stage": stage,
             "messages": [_message_identity(message, pixels) for message in messages],
             "prefill": prefill,
-            "sampling": sampling.model_dump(mode="json"),
+            "sampling": _as_json(sampling),  # pyright: ignore[reportArgumentType] # frozen models have a hash
             "response_schema": response_schema,
             "model": model.name,
             "revision": model.revision,
@@ -103,15 +104,28 @@ class Request:
 
     @property
     def parts(self) -> dict[str, str]:
-        """What could make the request another one, each as a short mark, for telling why it was."""
+        """What could make the request another one, each as a short mark, for telling why it was.
+
+        The same for all requests of a stage; what an item brings along (its text, its prefill) is not here.
+        """
         return {
             "prompt": self.prompt,
-            "sampling": fingerprint("sampling", self.sampling.model_dump(mode="json")),
+            "sampling": _mark(self.sampling),  # pyright: ignore[reportArgumentType] # as above
             "model": f"{self.model.name}@{self.model.revision or 'unspecified'}",
             "pixels": self.pixels,
-            "prefill": fingerprint("prefill", self.prefill) if self.prefill else "",
-            "response_schema": fingerprint("schema", dict(self.response_schema or {})),
+            "response_schema": fingerprint("schema", self.response_schema) if self.response_schema else "",
         }
+
+
+# A run has a handful of samplings and hundreds of thousands of requests.
+@lru_cache(maxsize=64)
+def _as_json(sampling: Sampling) -> dict[str, Any]:
+    return sampling.model_dump(mode="json")
+
+
+@lru_cache(maxsize=64)
+def _mark(sampling: Sampling) -> str:
+    return fingerprint("sampling", sampling.model_dump(mode="json"))
 
 
 def _message_identity(message: Message, pixels: str) -> list[Any]:
