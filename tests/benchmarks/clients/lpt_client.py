@@ -19,8 +19,9 @@ from lpt_core import ImageRef, Message, Sampling
 from lpt_synth.budget import Ledger
 from lpt_synth.config import Endpoint, Endpoints, RunConfig, TableSource
 from lpt_synth.engines.openai import OpenAIEngine
+from lpt_synth.memory import rare_collections
 from lpt_synth.meter import Meter
-from lpt_synth.runner import Runner, rare_collections
+from lpt_synth.runner import Runner
 from lpt_synth.store import Store
 from lpt_synth.types import Completion, Outcome, Request
 

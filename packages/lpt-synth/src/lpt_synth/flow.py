@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from lpt_core import READER_VERSION, Caption, Prompt, fingerprint, normal_text
+from lpt_core import READER_VERSION, Caption, Prompt, fingerprint
 from lpt_synth.config import RunConfig
 from lpt_synth.stages import AskReading, AskStage, ExpandStage, JudgeStage, ThinkStage
 from lpt_synth.types import (
@@ -125,7 +125,7 @@ class Flow:
             short = self.think.read(node.mcq, node.presentation, request, sample, outcome)
             node.shorts.append(short)
             branch.count("short", short)
-            _drop_duplicate(branch, "short", short, normal_text(short.trace.thought), seen)
+            _drop_duplicate(branch, "short", short, seen)
         wanted = [s for s in node.shorts if s.dropped is None and self.expand.wants(s.trace)]
         if wanted:
             text = self.expand.user_text(branch.tree.caption, node.mcq, node.presentation)
@@ -143,7 +143,7 @@ class Flow:
             branch.count("long", long)
             if long.trace.verdict.status == "found":
                 branch.tree.tally[f"long.{_turn(short, long)}"] += 1
-            _drop_duplicate(branch, "long", long, normal_text(long.trace.thought), seen)
+            _drop_duplicate(branch, "long", long, seen)
         judge = self.judge
         if judge is not None:
             judged = [s for s in short.longs if s.dropped is None and judge.wants(short.trace, s.trace)]
@@ -193,12 +193,12 @@ class _Branch:
             tally[f"{kind}.dropped.{node.dropped}"] += 1
 
 
-def _drop_duplicate(
-    branch: _Branch, kind: str, node: ShortNode | LongNode, text: str, seen: set[str]
-) -> None:
+def _drop_duplicate(branch: _Branch, kind: str, node: ShortNode | LongNode, seen: set[str]) -> None:
     """Drop a thought that its question (or its short thought) already has."""
     if node.dropped is not None or node.trace.verdict.status != "found":
         return
+    # What was added is enough: all in ``seen`` go on from the same.
+    text = " ".join(node.trace.segments[-1].text.split())
     if text in seen:
         node.dropped = "duplicate"
         branch.tree.tally[f"{kind}.dropped.duplicate"] += 1

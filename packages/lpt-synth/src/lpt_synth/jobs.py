@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from lpt_core import ConfigError, DataError
 from lpt_synth.budget import Ledger
 from lpt_synth.config import RunConfig
+from lpt_synth.memory import rare_collections
 from lpt_synth.meter import Meter
 from lpt_synth.plan import Plan, make_plan
 from lpt_synth.rundir import RunDir
-from lpt_synth.runner import Runner, RunResult, rare_collections
+from lpt_synth.runner import Runner, RunResult
 from lpt_synth.sets import make_sets
 from lpt_synth.stages.base import resolve_prompt
 from lpt_synth.status import StoredRun, read_manifest, sets_mark

@@ -8,7 +8,6 @@ reads it. A run that is stopped, killed or out of money goes on where it was.
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 from collections import Counter
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
@@ -277,20 +276,6 @@ class Runner:
         finally:
             for name in handled:
                 loop.remove_signal_handler(name)
-
-
-@contextmanager
-def rare_collections() -> Generator[None]:
-    """Let the garbage collector run rarely: a run makes many small objects that die young, in no cycles.
-
-    Collecting after every few hundred of them, as Python does, takes about a tenth of a run's own time.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 async def _at_once(steps: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 from lpt_core import Record, SFTExample, StoreError
 from lpt_synth.funnel import Step, funnel
+from lpt_synth.memory import rare_collections
 from lpt_synth.rundir import RunDir
 from lpt_synth.select import Decision, SelectionCounts, Survey, survey
 from lpt_synth.status import StoredRun, read_manifest, sets_mark
@@ -28,7 +29,7 @@ from lpt_synth.types import CaptionTree
 
 _FILES = ("mcqs", "sft", "pairs")
 _SLICES = 8  # for each process: few, as each reads the source's rows up to its own; many, to end together
-_WORTH_PROCESSES = 1000  # captions; below, starting processes takes longer than they save
+_WORTH_PROCESSES = 300  # captions; below, starting processes takes longer than they save
 _MOST_PROCESSES = 8
 
 
@@ -73,6 +74,7 @@ def _build(stored: StoredRun, folder: Path, tell: Callable[[str], None]) -> dict
     size = max(1, -(-captions // (_SLICES * workers)))
     slices = [(start, start + size) for start in range(0, captions, size)]
     with ExitStack() as stack:
+        stack.enter_context(rare_collections())
         pool: Executor | None = None
         if captions >= _WORTH_PROCESSES:
             # Spawned, not forked: the parent has threads and open connections.
@@ -137,7 +139,7 @@ class _Work:
 
 def _apart(function: Callable[..., Any], path: str, job: tuple[Any, ...]) -> Any:
     run = RunDir(Path(path))
-    with run.open_store() as store:
+    with run.open_store() as store, rare_collections():
         return function(StoredRun(run, run.config(), store), *job)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from lpt_core import MCQ, Caption, Message, Presentation, Segment, Trace, Verdict, derived_int, verify
 from lpt_synth.config import ExpandConfig
@@ -22,6 +21,7 @@ class ExpandStage:
         self.config = config
         self.model = model
         self.seed = seed
+        self.banned = Banned(config.banned_words)
         self.prompt = resolve_prompt(
             config.prompt, frozenset({"caption", "question", "options", "answer_style"})
         )
@@ -102,14 +102,20 @@ class ExpandStage:
             return "empty_continuation"
         if has_tags(added):
             return "tags_in_thought"
-        banned = banned_pattern(self.config.banned_words)
-        return "banned_words" if banned and banned.search(added) else None
+        return "banned_words" if self.banned.found_in(added) else None
 
 
-@lru_cache(maxsize=8)
-def banned_pattern(words: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Matches any of the words or phrases as whole words, whatever their case; None for no words."""
-    if not words:
-        return None
-    forms = (r"\s+".join(re.escape(part) for part in word.split()) for word in words if word.strip())
-    return re.compile(rf"(?<!\w)(?:{'|'.join(forms)})(?!\w)", re.IGNORECASE)
+class Banned:
+    """Words or phrases, sought as whole words, whatever their case and the spaces between them."""
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        parted = [word.split() for word in words if word.strip()]
+        self._firsts = tuple({parts[0].lower() for parts in parted})
+        forms = "|".join(r"\s+".join(map(re.escape, parts)) for parts in parted)
+        self._pattern = re.compile(rf"(?<!\w)(?:{forms})(?!\w)", re.IGNORECASE)
+
+    def found_in(self, text: str) -> bool:
+        """Whether the text has any of them."""
+        # Most texts hold none even as a substring, which is told ten times faster.
+        lower = text.lower()
+        return any(first in lower for first in self._firsts) and self._pattern.search(text) is not None
