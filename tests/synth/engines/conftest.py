@@ -102,6 +102,12 @@ class Table:
         return say(*texts, **more)
 
     @staticmethod
+    async def until(holds: Callable[[], bool]) -> None:
+        """Wait until something holds, however slow the machine."""
+        while not holds():
+            await asyncio.sleep(0.005)
+
+    @staticmethod
     def request(text: str = "What do you see?", **changes: Any) -> Request:
         settings: dict[str, Any] = {
             "stage": "think",

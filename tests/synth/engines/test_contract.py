@@ -14,21 +14,20 @@ class TestOpenAIEngine(EngineContract):
     def _serving(self, table):
         """A server in a loop and thread of its own."""
         server = table.Server(lambda body, _: table.say(*[f" number {i}" for i in range(body.get("n", 1))]))
-        loop, up, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+        up, stop = threading.Event(), threading.Event()
 
         async def serve():
             async with server.running():
                 up.set()
-                await stop.wait()
+                await asyncio.to_thread(stop.wait)
 
-        thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+        thread = threading.Thread(target=asyncio.run, args=(serve(),))
         thread.start()
         assert up.wait(10)
         self.open = lambda: table.engine(server)
         yield
-        loop.call_soon_threadsafe(stop.set)
+        stop.set()
         thread.join(10)
-        loop.close()
 
     @asynccontextmanager
     async def engine(self):

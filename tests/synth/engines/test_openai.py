@@ -160,60 +160,63 @@ def test_a_request_that_takes_too_long_is_tried_again(table):
         return table.say("x")
 
     reply, _ = table.ask(lambda body, call: slowly(call), timeout_s=0.2)
-    assert (reply.outcomes, reply.sent) == ((Completion("x"),), 2)
+    assert reply.outcomes == (Completion("x"),)
+    assert reply.sent >= 2
 
 
 @pytest.mark.parametrize("form", ["seconds", "date", "milliseconds"])
 def test_retry_after_is_waited_for(table, form):
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
-    header = {
-        "seconds": {"Retry-After": "1"},
-        "date": {"Retry-After": soon},
-        "milliseconds": {"retry-after-ms": "900"},
-    }
+    def header():
+        soon = datetime.now(UTC) + timedelta(seconds=2)  # to the second: at least one from now
+        return {
+            "seconds": {"Retry-After": "1"},
+            "date": {"Retry-After": format_datetime(soon, usegmt=True)},
+            "milliseconds": {"retry-after-ms": "900"},
+        }[form]
+
     times: list[float] = []
 
     def answer(body, call):
         times.append(asyncio.get_running_loop().time())
-        return table.say("x") if call == 2 else (429, {}, header[form])
+        return table.say("x") if call == 2 else (429, {}, header())
 
     table.ask(answer)
-    assert 0.85 <= times[1] - times[0] < 4
+    assert times[1] - times[0] >= 0.85
 
 
 def test_the_slot_is_free_while_a_retry_waits(table):
-    def answer(body, call):
-        return (429, {}, {"Retry-After": "1"}) if "first" in str(body) and call == 1 else table.say("x")
+    def answer(body, _):
+        return (429, {}, {"Retry-After": "100"}) if "first" in str(body["messages"]) else table.say("x")
 
     async def act(engine, server):
         first = asyncio.ensure_future(engine.complete(table.request("first"), (0,)))
-        await asyncio.sleep(0.3)
-        await asyncio.wait_for(engine.complete(table.request("second"), (0,)), 0.5)
+        await table.until(lambda: engine.sent == 1 and engine.limiter.in_flight == 0)
+        second = await engine.complete(table.request("second"), (0,))
         waiting = not first.done()
-        await first
-        return waiting
+        first.cancel()
+        return second.outcomes, waiting
 
-    assert table.play(answer, act, concurrency=1)
+    assert table.play(answer, act, concurrency=1) == ((Completion("x"),), True)
 
 
 def test_one_burst_of_429_cuts_the_limit_once(table):
-    busy = {"now": True}
+    together, calm = asyncio.Event(), asyncio.Event()
 
-    async def answer(body, call):
-        await asyncio.sleep(0.05)
-        return BUSY if busy["now"] else table.say("x")
+    async def answer(call):
+        if call == 16:
+            together.set()
+        await (together if call <= 16 else calm).wait()
+        return BUSY if call <= 16 else table.say("x")
 
     async def act(engine, server):
         asked = [asyncio.ensure_future(engine.complete(table.request(str(i)), (0,))) for i in range(16)]
-        await asyncio.sleep(0.04)
-        before = engine.limiter.limit, engine.limiter.in_flight
-        await asyncio.sleep(0.05)
-        busy["now"] = False
-        after = engine.limiter.limit
+        await table.until(lambda: len(server.calls) == 16 + 8)
+        limits = engine.limiter.limit, engine.limiter.in_flight
+        calm.set()
         await asyncio.gather(*asked)
-        return before, after, engine.limiter.in_flight
+        return limits, len(server.calls), engine.limiter.in_flight
 
-    assert table.play(lambda body, call: answer(body, call), act) == ((16, 16), 8, 0)
+    assert table.play(lambda _, call: answer(call), act) == ((8, 8), 32, 0)
 
 
 def test_concurrency_is_never_exceeded_and_is_reached(table):
@@ -223,9 +226,10 @@ def test_concurrency_is_never_exceeded_and_is_reached(table):
 
     async def act(engine, server):
         await asyncio.gather(*(engine.complete(table.request(str(i)), (0,)) for i in range(200)))
-        return server.most_open
+        return server.most_open, engine.limiter.limit
 
-    assert table.play(lambda body, _: answer(), act, concurrency=24) == 24
+    most, limit = table.play(lambda body, _: answer(), act, concurrency=24)
+    assert 16 < most <= limit == 24
 
 
 # ---- n ---------------------------------------------------------------------------------------------------
@@ -435,7 +439,7 @@ def test_a_server_that_comes_up_late_is_waited_for(table):
 
     for reply in asyncio.run(run()):
         assert reply.outcomes == (Completion("x"),)
-        assert reply.sent > 2
+        assert reply.sent > 1
 
 
 def test_a_server_that_only_breaks_stops_the_run_instead_of_burning_every_item(table):
@@ -496,28 +500,26 @@ def test_the_key_is_in_no_error_about_a_broken_connection(table, monkeypatch):
 
 
 def test_an_answer_is_in_flight_until_it_is_durable(table):
-    async def run_commit(engine, gate):
+    gate = asyncio.Event()
+    committed: list[tuple[int, ...]] = []
+    began: list[str] = []
+
+    async def commit(request, samples, reply):
+        began.append(request.key)
         await gate.wait()
+        committed.append(tuple(samples))
 
     async def act(engine, server):
         asked = [asyncio.ensure_future(engine.complete(table.request(str(i)), (0,))) for i in range(5)]
-        await asyncio.sleep(0.2)
+        await table.until(lambda: len(began) == 2)
         held = engine.limiter.in_flight, len(server.calls), any(one.done() for one in asked)
         gate.set()
         await asyncio.gather(*asked)
         return held, engine.limiter.in_flight
 
-    gate = asyncio.Event()
-    committed: list[tuple[str, tuple[int, ...], Reply]] = []
-
-    async def commit(request, samples, reply):
-        await gate.wait()
-        committed.append((request.key, tuple(samples), reply))
-
-    held, after = table.play(lambda body, _: table.say("x"), act, commit=commit, concurrency=2)
-    assert held == (2, 2, False)
-    assert after == 0
-    assert [samples for _, samples, _ in committed] == [(0,)] * 5
+    played = table.play(lambda body, _: table.say("x"), act, commit=commit, concurrency=2)
+    assert played == ((2, 2, False), 0)
+    assert committed == [(0,)] * 5
 
 
 def test_failures_are_committed_too(table):

@@ -204,17 +204,20 @@ def test_a_probe_s_faults_are_tried_again(table):
 
 
 def test_one_who_is_cancelled_does_not_take_the_probe_with_them(table):
+    gate = asyncio.Event()
+
     async def act(engine, server):
         first = asyncio.ensure_future(engine.complete(table.request("a", prefill=PREFILL), (0,)))
-        await asyncio.sleep(0.01)
+        await table.until(lambda: len(server.calls) == 1)
         second = asyncio.ensure_future(engine.complete(table.request("b", prefill=PREFILL), (0,)))
         await asyncio.sleep(0)
         first.cancel()
+        gate.set()
         reply = await second
         return first.cancelled(), reply.mode
 
     async def slow(body):
-        await asyncio.sleep(0.05)
+        await gate.wait()
         return Played.vllm(table.say, body)
 
     assert table.play(lambda body, _: slow(body), act) == (True, "continue_final_message")
