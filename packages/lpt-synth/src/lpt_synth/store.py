@@ -7,23 +7,18 @@ has returned for survives a kill and a power cut. Reads go through a connection 
 
 from __future__ import annotations
 
-import asyncio
 import json
-import queue
 import sqlite3
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from lpt_core import ImageRef, StoreError, derived_int
 from lpt_synth.types import Completion, Failure, FailureKind, Outcome, Reply, Request
+from lpt_synth.writer import Writer, connect
 
 STORE_VERSION = 1
-_GATHER_S = 0.002  # the writer waits so long for company: a commit costs as much for fifty rows as for one
 _SCHEMA = """
 CREATE TABLE parts (id INTEGER PRIMARY KEY, json TEXT NOT NULL);
 CREATE TABLE requests (
@@ -52,9 +47,6 @@ CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
-Statements = Sequence[tuple[str, tuple[Any, ...]]]
-
-
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What has been asked and paid for in a stage, over all runs of this store."""
@@ -68,17 +60,6 @@ class Usage:
     cost: float
 
 
-class _Write:
-    """A piece of work for the writer thread, and who waits for it."""
-
-    __slots__ = ("error", "future", "statements")
-
-    def __init__(self, statements: Statements, future: asyncio.Future[None] | None) -> None:
-        self.statements = statements
-        self.future = future
-        self.error: BaseException | None = None
-
-
 class Store:
     """An open store. Use ``Store.open``; close it, or use it in a ``with``.
 
@@ -88,9 +69,7 @@ class Store:
     def __init__(self, path: Path, reader: sqlite3.Connection) -> None:
         self.path = path
         self._reader = reader
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._writer: threading.Thread | None = None
-        self._broken: BaseException | None = None
+        self.writer = Writer(path)
         self._parts: set[int] = set()
 
     @classmethod
@@ -104,7 +83,7 @@ class Store:
             raise StoreError(f"{path} is not there.", "run `lpt-synth run CONFIG.yaml --out RUN_DIR` first")
         reader: sqlite3.Connection | None = None
         try:
-            reader = _connect(path)
+            reader = connect(path)
             version = reader.execute("PRAGMA user_version").fetchone()[0]
             tables = reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
             if version == 0 and tables == 0:
@@ -130,10 +109,7 @@ class Store:
 
     def close(self) -> None:
         """Finish what is to be written, and close."""
-        if self._writer is not None:
-            self._queue.put(None)
-            self._writer.join()
-            self._writer = None
+        self.writer.close()
         self._reader.close()
 
     # ---- outcomes ------------------------------------------------------------------------------------
@@ -171,7 +147,7 @@ class Store:
             statements.append((_PUT_OUTCOME, values))
         counts = (len(samples), reply.sent, reply.input_tokens, reply.output_tokens, cost)
         statements.append((_PUT_CALL, (request.key, request.stage, *counts, reply.mode, reply.model)))
-        await self._write(statements)
+        await self.writer.write(statements)
 
     def others_of(self, request: Request) -> list[dict[str, str]]:
         """The parts of other requests that the same stage made about the same item."""
@@ -184,7 +160,7 @@ class Store:
 
     async def count_again(self, stage: str, reason: str) -> None:
         """Remember that an item was asked about again, and why."""
-        await self._write([(_COUNT_AGAIN, (stage, reason))])
+        await self.writer.write([(_COUNT_AGAIN, (stage, reason))])
 
     def asked_again(self) -> list[tuple[str, str, int]]:
         """(stage, reason, number of requests) of what was asked again because something changed."""
@@ -208,7 +184,7 @@ class Store:
         """Remember an image that was inspected."""
         stat = Path(image.path).stat()
         values = (image.path, stat.st_size, stat.st_mtime_ns, image.sha256, image.width, image.height)
-        await self._write([("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?)", values)])
+        await self.writer.write([("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?)", values)])
 
     def seal(self, caption: str, plan: str) -> dict[str, int] | None:
         """The tally of a caption that is complete under this plan, or None."""
@@ -218,7 +194,7 @@ class Store:
     async def put_seal(self, caption: str, plan: str, tally: dict[str, int]) -> None:
         """Remember that a caption is complete under a plan. Written after everything that it covers."""
         values = (caption, plan, json.dumps(tally, sort_keys=True))
-        await self._write([("INSERT OR REPLACE INTO seals VALUES (?, ?, ?)", values)])
+        await self.writer.write([("INSERT OR REPLACE INTO seals VALUES (?, ?, ?)", values)])
 
     def usage(self) -> list[Usage]:
         """Totals by stage."""
@@ -251,57 +227,6 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"{self.path} cannot be read: {error}.") from error
 
-    async def _write(self, statements: Statements) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Write(statements, future))
-        await future
-
-    def enqueue(self, statements: Statements) -> None:
-        """Have something written that nobody waits for."""
-        self._enqueue(_Write(statements, None))
-
-    def _enqueue(self, write: _Write) -> None:
-        if self._writer is None:
-            self._writer = threading.Thread(target=self._write_all, name="lpt-store", daemon=True)
-            self._writer.start()
-        self._queue.put(write)
-
-    def _write_all(self) -> None:
-        """The writer thread: take what has gathered, commit it as one, tell who waits."""
-        with closing(_connect(self.path)) as connection:
-            more = True
-            while more:
-                batch = [self._queue.get()]
-                if batch[0] is not None:
-                    time.sleep(_GATHER_S)
-                while not self._queue.empty() and len(batch) < 1000:
-                    batch.append(self._queue.get())
-                more = None not in batch
-                writes = [write for write in batch if write is not None]
-                if writes:
-                    self._commit(connection, writes)
-                    _tell(writes)
-
-    def _commit(self, connection: sqlite3.Connection, writes: list[_Write]) -> None:
-        try:
-            if self._broken is not None:
-                raise self._broken
-            connection.execute("BEGIN IMMEDIATE")
-            together: dict[str, list[tuple[Any, ...]]] = {}
-            for write in writes:
-                for sql, values in write.statements:
-                    together.setdefault(sql, []).append(values)
-            for sql, rows in together.items():
-                connection.executemany(sql, rows)
-            connection.execute("COMMIT")
-        except (sqlite3.Error, StoreError) as error:
-            # A store that cannot write must not swallow another answer: this and all later writes fail.
-            self._broken = error
-            message = f"{self.path} cannot be written: {error}."
-            remedy = "free space or mend the disk, then run again: what was stored before is kept"
-            for write in writes:
-                write.error = StoreError(message, remedy)
-
 
 class Notes:
     """Small things that a run remembers, such as how an endpoint continues a begun answer."""
@@ -316,7 +241,7 @@ class Notes:
 
     def put(self, key: str, value: str) -> None:
         """Keep the value; it is written with what is written next, and nobody waits for it."""
-        self._store.enqueue([("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, value))])
+        self._store.writer.enqueue([("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, value))])
 
 
 _PUT_REQUEST = "INSERT OR IGNORE INTO requests (key, stage, item, parts) VALUES (?, ?, ?, ?)"
@@ -334,18 +259,6 @@ _COUNT_AGAIN = (
 )
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA cache_size = -65536")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
 def _outcome(ok: int, text: str, detail: str, status: int | None) -> Outcome:
     return Completion(text, detail) if ok else Failure(cast(FailureKind, detail), text, status)
 
@@ -353,22 +266,3 @@ def _outcome(ok: int, text: str, detail: str, status: int | None) -> Outcome:
 def _storable(text: str) -> str:
     """The text without lone surrogates, which JSON can carry and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _tell(writes: list[_Write]) -> None:
-    """Wake those who wait, with one call into each event loop."""
-    waiting = [(write.future, write.error) for write in writes if write.future is not None]
-
-    def settle() -> None:
-        for future, error in waiting:
-            if future.done():
-                continue
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(None)
-
-    if waiting:
-        # A closed loop means that nobody waits any more; the rows are stored all the same.
-        with suppress(RuntimeError):
-            waiting[0][0].get_loop().call_soon_threadsafe(settle)
