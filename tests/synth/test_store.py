@@ -85,6 +85,7 @@ def test_any_text_a_model_can_write_is_kept(tmp_path: Path, texts: list[str]) ->
 def test_why_an_item_is_asked_again_is_told_by_what_differs(tmp_path: Path) -> None:
     with Store.open(tmp_path / "s", create=True) as store:
         put(store, a_request("old", prompt="p1"), [0], Completion("a"))
+    with Store.open(tmp_path / "s") as store:
         new = a_request("new", prompt="p2")
         (other,) = store.others_of(new)
         assert {name for name in other if other[name] != new.parts[name]} == {"prompt"}

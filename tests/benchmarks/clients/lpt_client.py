@@ -25,6 +25,8 @@ from lpt_synth.runner import Runner
 from lpt_synth.store import Store
 from lpt_synth.types import Completion, Outcome, Request
 
+AS_THE_STAGE_HAS_IT = Sampling(**SAMPLING)
+
 
 def request(number: int, endpoint: Endpoint) -> Request:
     """A prompt as a stage would ask it."""
@@ -33,7 +35,7 @@ def request(number: int, endpoint: Endpoint) -> Request:
         role="thinker",
         item=f"question-{number}",
         messages=(Message.of("system", SYSTEM), Message.of("user", question(number))),
-        sampling=Sampling(**SAMPLING),
+        sampling=AS_THE_STAGE_HAS_IT,
         n=1,
         prompt="benchmark",
         model=endpoint.identity,

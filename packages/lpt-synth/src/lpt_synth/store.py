@@ -66,11 +66,12 @@ class Store:
     One process may write at a time (the runner holds a lock on the run's directory); any may read.
     """
 
-    def __init__(self, path: Path, reader: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, reader: sqlite3.Connection, *, began_empty: bool) -> None:
         self.path = path
         self._reader = reader
         self.writer = Writer(path)
-        self._parts: set[int] = set()
+        self._parts: dict[tuple[tuple[str, str], ...], int] = {}
+        self._began_empty = began_empty
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Store:
@@ -93,13 +94,14 @@ class Store:
                     f"{path} is a store of version {version}; this lpt-synth writes version {STORE_VERSION}.",
                     "use the lpt-synth that made it, or another run directory",
                 )
+            began_empty = not reader.execute("SELECT EXISTS (SELECT 1 FROM calls)").fetchone()[0]
         except (sqlite3.Error, StoreError) as error:
             if reader is not None:
                 reader.close()
             if isinstance(error, StoreError):
                 raise
             raise StoreError(f"{path} cannot be used as a store: {error}.") from error
-        return cls(path, reader)
+        return cls(path, reader, began_empty=began_empty)
 
     def __enter__(self) -> Store:
         return self
@@ -132,12 +134,13 @@ class Store:
         Raises:
             StoreError: It cannot be written; nothing after it will be.
         """
-        parts = json.dumps(request.parts, sort_keys=True)
-        mark = derived_int(0, parts)
         statements: list[tuple[str, tuple[Any, ...]]] = []
-        if mark not in self._parts:
-            self._parts.add(mark)
-            statements.append(("INSERT OR IGNORE INTO parts VALUES (?, ?)", (mark, parts)))
+        parts = tuple(request.parts.items())
+        mark = self._parts.get(parts)
+        if mark is None:
+            text = json.dumps(dict(parts), sort_keys=True)
+            mark = self._parts[parts] = derived_int(0, text)
+            statements.append(("INSERT OR IGNORE INTO parts VALUES (?, ?)", (mark, text)))
         statements.append((_PUT_REQUEST, (request.key, request.stage, request.item, mark)))
         for sample, outcome in zip(samples, reply.outcomes, strict=True):
             if isinstance(outcome, Completion):
@@ -150,7 +153,9 @@ class Store:
         await self.writer.write(statements)
 
     def others_of(self, request: Request) -> list[dict[str, str]]:
-        """The parts of other requests that the same stage made about the same item."""
+        """The parts of other requests that the same stage made about the same item in an earlier run."""
+        if self._began_empty:
+            return []
         rows = self.query(
             "SELECT parts.json FROM requests JOIN parts ON parts.id = requests.parts "
             "WHERE item = ? AND stage = ? AND key != ?",
