@@ -84,6 +84,9 @@ class Server:
         try:
             yield self
         finally:
+            # Connections that the kernel has taken and the loop has not looked at would outlive both.
+            for _ in range(5):
+                await asyncio.sleep(0.002)
             await runner.cleanup()
 
 
