@@ -36,4 +36,5 @@ bench-scale *args:
 # Rewrite what is generated from code.
 generate:
     uv run python -m lpt_core.schemas
+    uv run python docs/generate.py
     uv run ruff format .
