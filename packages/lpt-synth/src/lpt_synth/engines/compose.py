@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
-from lpt_core import ConfigError, ImageRef, Prompt, derived_int
+from lpt_core import ConfigError, ImageRef, Prompt, Sampling, derived_int
 from lpt_synth.config import Endpoint
 from lpt_synth.engines.chat_template import ChatTemplate, load_chat_template
 from lpt_synth.engines.continuation import Mode, instructed, prefilled_turn
@@ -44,6 +45,7 @@ class Composer:
         self._endpoint = endpoint
         self._images = images
         self._instruct = instruct
+        self._last: tuple[Sampling, object, frozenset[str], dict[str, Any]] | None = None
         self.template: ChatTemplate | None = None
 
     def load(self) -> None:
@@ -56,7 +58,7 @@ class Composer:
             self.template = load_chat_template(self._endpoint.chat_template)
 
     async def compose(
-        self, request: Request, mode: Mode | None, samples: Sequence[int], without: Collection[str]
+        self, request: Request, mode: Mode | None, samples: Sequence[int], without: AbstractSet[str]
     ) -> tuple[str, dict[str, Any]]:
         """Path and body.
 
@@ -74,12 +76,20 @@ class Composer:
             path, body = "completions", self._prompt(request, self.template)
         else:
             path, body = "chat/completions", await self._messages(request, mode)
-        body |= sampling_fields(request, self._endpoint, without)
+        body |= self._sampling(request, without)
         if len(samples) > 1:
             body["n"] = len(samples)
         if self._endpoint.seeds and "seed" not in without:
             body["seed"] = derived_int(0, request.key, samples[0], bits=31)
         return path, body | self._endpoint.extra_body
+
+    def _sampling(self, request: Request, without: AbstractSet[str]) -> dict[str, Any]:
+        """The sampling's fields; those of the last request where this one is drawn in the same way."""
+        last, schema = self._last, request.response_schema
+        if last is None or last[0] is not request.sampling or last[1] is not schema or last[2] != without:
+            fields = sampling_fields(request, self._endpoint, without)
+            self._last = last = (request.sampling, schema, frozenset(without), fields)
+        return last[3]
 
     def _prompt(self, request: Request, template: ChatTemplate) -> dict[str, Any]:
         more = self._endpoint.extra_body.get("chat_template_kwargs", {})

@@ -144,17 +144,25 @@ def following(prefill: str, text: str) -> str | None:
     if only_opens(prefill):
         rest = text.lstrip()
         return rest.removeprefix(THINK) if rest.startswith(THINK) else text
+    words = text[: 4 * _TELLING].split(None, 4)
+    anew = bool(words) and words[0].startswith(THINK)
+    if not anew and _is_new(words[:4], prefill):
+        return text  # what nearly all do, told at little cost
     thought = prefill.lstrip().removeprefix(THINK)
-    body = text.lstrip()
-    anew = body.startswith(THINK)
-    body = body.removeprefix(THINK)
+    body = text.lstrip().removeprefix(THINK)
     # A thought of a few words may be taken up again in the same words; a whole one is not, but by an echo.
-    # Most answers do not begin like the prefill, and two characters tell.
-    if (anew or len(thought) >= _TELLING) and body.lstrip()[:2] == thought.lstrip()[:2]:
-        rest = _after(thought, body)
-        if rest is not None:
-            return rest
+    rest = _after(thought, body) if anew or len(thought) >= _TELLING else None
+    if rest is not None:
+        return rest
     return None if anew or _repeats(thought, body) else text
+
+
+def _is_new(words: list[str], prefill: str) -> bool:
+    """Whether one of the words stands nowhere in the prefill, so that they cannot repeat it."""
+    for word in words:
+        if word not in prefill:
+            return True
+    return not words
 
 
 def _after(beginning: str, text: str) -> str | None:
@@ -174,10 +182,7 @@ def _after(beginning: str, text: str) -> str | None:
 def _repeats(thought: str, text: str) -> bool:
     """Whether ``text`` begins with the thought's beginning, or with its end."""
     # Spaces make up much less than three quarters of any text.
-    words = text[: 4 * _TELLING].split()
-    if not all(word in thought for word in words[:4]):
-        return False  # the usual case, without looking further
-    head = "".join(words)[:_TELLING]
+    head = "".join(text[: 4 * _TELLING].split())[:_TELLING]
     if len(head) < _TELLING:
         return False
     whole = "".join(thought.split())

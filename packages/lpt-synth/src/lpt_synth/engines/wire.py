@@ -170,7 +170,7 @@ def read_answer(raw: bytes) -> Answer | str:
     counts = cast("dict[str, Any]", usage) if isinstance(usage, dict) else {}
     model: object = answer.get("model")
     return Answer(
-        tuple(_choice(choice) for choice in _in_order(cast("list[object]", choices))),
+        tuple([_choice(choice) for choice in _in_order(cast("list[object]", choices))]),
         _tokens(counts.get("prompt_tokens")),
         _tokens(counts.get("completion_tokens")),
         sound(model[:200]) if isinstance(model, str) else "",
