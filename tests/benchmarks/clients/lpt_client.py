@@ -17,7 +17,7 @@ from workload import SAMPLING, SYSTEM, question
 
 from lpt_core import ImageRef, Message, Sampling
 from lpt_synth.budget import Ledger
-from lpt_synth.config import Endpoint, Endpoints, RunConfig, TableSource
+from lpt_synth.config import Endpoints, OpenAIEndpoint, RunConfig, TableSource
 from lpt_synth.engines.openai import OpenAIEngine
 from lpt_synth.memory import rare_collections
 from lpt_synth.meter import Meter
@@ -28,7 +28,7 @@ from lpt_synth.types import Completion, Outcome, Request
 AS_THE_STAGE_HAS_IT = Sampling(**SAMPLING)
 
 
-def request(number: int, endpoint: Endpoint) -> Request:
+def request(number: int, endpoint: OpenAIEndpoint) -> Request:
     """A prompt as a stage would ask it."""
     return Request.make(
         stage="think",
@@ -48,7 +48,7 @@ async def no_image(image: ImageRef) -> str:
 
 async def ask(the_job: Job, path: Path) -> list[Sequence[Outcome | None]]:
     """The outcomes of all prompts."""
-    endpoint = Endpoint(base_url=the_job.base_url, model="stub", concurrency=the_job.concurrency)
+    endpoint = OpenAIEndpoint(base_url=the_job.base_url, model="stub", concurrency=the_job.concurrency)
     endpoints = Endpoints(asker=endpoint, thinker=endpoint, expander=endpoint)
     source = TableSource(kind="table", captions=Path("none.jsonl"))
     config = RunConfig(source=source, endpoints=endpoints)
@@ -66,7 +66,7 @@ async def ask(the_job: Job, path: Path) -> list[Sequence[Outcome | None]]:
             await engine.close()
 
 
-def kept(path: Path, n: int, endpoint: Endpoint) -> int:
+def kept(path: Path, n: int, endpoint: OpenAIEndpoint) -> int:
     """Completions that are in the store when it is opened again."""
     with Store.open(path) as store:
         outcomes = [store.outcomes(request(number, endpoint))[0] for number in range(n)]
@@ -79,7 +79,7 @@ def main() -> None:
     with Work() as work, rare_collections():
         asyncio.run(ask(the_job, path))
     version = f"lpt-synth {metadata.version('lpt-synth')}, aiohttp {aiohttp.__version__}"
-    endpoint = Endpoint(base_url=the_job.base_url, model="stub")
+    endpoint = OpenAIEndpoint(base_url=the_job.base_url, model="stub")
     report(the_job, work, client=version, kept=kept(path, the_job.n, endpoint))
 
 

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from lpt_core import ImageRef, Message, Sampling
-from lpt_synth.config import Endpoint
+from lpt_synth.config import OpenAIEndpoint
 from lpt_synth.engines import retry
 from lpt_synth.engines.openai import OpenAIEngine
 from lpt_synth.types import Request
@@ -120,7 +120,7 @@ class Table:
             "sampling": Sampling(temperature=0.7, max_tokens=64),
             "n": 1,
             "prompt": "p",
-            "model": Endpoint(base_url="http://h/v1", model="m").identity,
+            "model": OpenAIEndpoint(base_url="http://h/v1", model="m").identity,
         }
         return Request.make(**settings | changes)
 
@@ -131,7 +131,7 @@ class Table:
         own = {
             name: options.pop(name) for name in ("memory", "commit", "notice", "images") if name in options
         }
-        endpoint = Endpoint(**{"base_url": server.url, "model": "m", **options})
+        endpoint = OpenAIEndpoint(**{"base_url": server.url, "model": "m", **options})
         engine = OpenAIEngine(endpoint, **{"images": no_image, **own})
         try:
             await engine.open()

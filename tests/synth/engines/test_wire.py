@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lpt_core import ConfigError, ImageRef, Message, Sampling
-from lpt_synth.config import Endpoint
+from lpt_synth.config import OpenAIEndpoint
 from lpt_synth.engines.wire import (
     Answer,
     chat_messages,
@@ -201,8 +201,8 @@ def test_sound_text_is_utf8_and_whole_text_is_left_alone(text):
 # ---- what is sent ------------------------------------------------------------------------------------
 
 
-def endpoint(**options: object) -> Endpoint:
-    return Endpoint(base_url="http://h/v1", model="m", **options)
+def endpoint(**options: object) -> OpenAIEndpoint:
+    return OpenAIEndpoint(base_url="http://h/v1", model="m", **options)
 
 
 FULL = Sampling(

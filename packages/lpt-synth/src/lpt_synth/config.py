@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lpt_core import AnswerStyle, OptionStyle, Sampling
-from lpt_synth.types import Model, Role
+from lpt_synth.endpoints import (
+    ENGINES,
+    Endpoint,
+    EndpointBase,
+    Endpoints,
+    LabTeacherEndpoint,
+    OpenAIEndpoint,
+    Price,
+    TransformersEndpoint,
+)
+from lpt_synth.section import Section
 
-
-class Section(BaseModel):
-    """The base of all sections: frozen, refusing unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+__all__ = [
+    "ENGINES",
+    "AskConfig",
+    "DocciSource",
+    "Endpoint",
+    "EndpointBase",
+    "Endpoints",
+    "ExpandConfig",
+    "FolderSource",
+    "HubSource",
+    "JudgeConfig",
+    "LabTeacherEndpoint",
+    "OpenAIEndpoint",
+    "PairMix",
+    "PairQuota",
+    "PixelPolicy",
+    "Price",
+    "RunConfig",
+    "SFTMix",
+    "Section",
+    "SelectConfig",
+    "SourceBase",
+    "SourceConfig",
+    "TableSource",
+    "ThinkConfig",
+    "TransformersEndpoint",
+]
 
 # ---- captions and images ---------------------------------------------------------------------------
 
@@ -81,87 +112,6 @@ class HubSource(SourceBase):
 
 
 SourceConfig = Annotated[DocciSource | TableSource | FolderSource | HubSource, Field(discriminator="kind")]
-
-
-# ---- endpoints -------------------------------------------------------------------------------------
-
-
-class Price(Section):
-    """What an endpoint costs, in any one currency per million tokens."""
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-
-
-class Endpoint(Section):
-    """A model behind an OpenAI-compatible server."""
-
-    base_url: str = Field(description="up to and including /v1")
-    model: str = Field(min_length=1)
-    revision: str | None = Field(default=None, description="part of the identity of answers and of the card")
-    licence: str | None = Field(default=None, description="licence of the model's outputs, for the card")
-    api_key_env: str | None = Field(
-        default=None, description="NAME of the environment variable that holds the key"
-    )
-    concurrency: int = Field(default=64, ge=1, description="the most requests in flight; fewer on 429s")
-    timeout_s: float = Field(default=600, gt=0, description="for one request, seconds")
-    max_attempts: int = Field(default=12, ge=1, description="before a request is given up on")
-    patience_s: float = Field(
-        default=120, ge=0, description="the run stops when nothing succeeds for so long"
-    )
-    price: Price | None = None
-    seeds: bool = Field(default=True, description="send a seed with each request")
-    json_schema: bool = Field(default=False, description="the endpoint knows response_format json_schema")
-    ban_words: bool = Field(default=True, description="send bad_words (vLLM's field) for the expander")
-    extra_sampling: bool = Field(
-        default=True, description="send top_k and repetition_penalty, which OpenAI's own API does not know"
-    )
-    prefill: Literal["auto", "continue_final_message", "prefix", "completions", "instruct", "none"] = Field(
-        default="auto", description="how a begun answer is continued; auto probes the endpoint once"
-    )
-    chat_template: str | None = Field(
-        default=None,
-        description="for completions: chatml, deepseek-r1, or a file (.jinja, tokenizer_config.json)",
-    )
-    extra_body: dict[str, Any] = Field(default_factory=dict, description="more fields for every request")
-
-    @field_validator("base_url")
-    @classmethod
-    def _plain_url(cls, url: str) -> str:
-        from urllib.parse import urlsplit
-
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("not an http(s) URL, such as http://localhost:8000/v1")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("holds credentials or a query; name the key's variable in api_key_env instead")
-        return url.rstrip("/")
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _a_name(cls, name: str | None) -> str | None:
-        # Never repeat the value: it may be the key itself, put here by mistake.
-        if name is not None and not (name.replace("_", "").isalnum() and name == name.upper()):
-            raise ValueError("the NAME of an environment variable in capitals (OPENAI_API_KEY), not the key")
-        return name
-
-    @property
-    def identity(self) -> Model:
-        """What of the endpoint belongs to a request's key."""
-        return Model(self.model, self.revision)
-
-
-class Endpoints(Section):
-    """Who plays which role. The judge is needed only where judging is on."""
-
-    asker: Endpoint
-    thinker: Endpoint
-    expander: Endpoint
-    judge: Endpoint | None = None
-
-    def of(self, role: Role) -> Endpoint | None:
-        """The endpoint of a role."""
-        return getattr(self, role)
 
 
 # ---- stages ----------------------------------------------------------------------------------------
@@ -334,3 +284,11 @@ class RunConfig(Section):
         if self.judge.enabled and self.endpoints.judge is None:
             raise ValueError("judge.enabled needs endpoints.judge")
         return self
+
+    def pinned(self) -> RunConfig:
+        """The same, with the revision of every model that is read from a folder written out.
+
+        Raises:
+            ConfigError: Such a folder cannot be read.
+        """
+        return self.model_copy(update={"endpoints": self.endpoints.pinned()})

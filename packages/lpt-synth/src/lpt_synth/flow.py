@@ -42,7 +42,7 @@ class Flow:
     def __init__(self, config: RunConfig) -> None:
         ends = config.endpoints
         self.config = config
-        self.ask = AskStage(config.ask, ends.asker.identity, json_schema=ends.asker.json_schema)
+        self.ask = AskStage(config.ask, ends.asker.identity, json_schema=ends.asker.gives_json)
         self.think = ThinkStage(config.think, ends.thinker.identity, config.seed)
         self.expand = ExpandStage(config.expand, ends.expander.identity, config.seed)
         self.judge = (
@@ -70,7 +70,7 @@ class Flow:
             for name in ("ask", "think", "expand", "judge")
         }
         models = {
-            role: [end.model, end.revision]
+            role: [end.identity.name, end.identity.revision]
             for role in ("asker", "thinker", "expander", "judge")
             if (end := getattr(config.endpoints, role)) is not None
         }
@@ -78,7 +78,7 @@ class Flow:
             "stages": stages,
             "prompts": [[stage, prompt.fingerprint] for stage, prompt in self.prompts],
             "models": models,
-            "json_schema": config.endpoints.asker.json_schema,
+            "json_schema": config.endpoints.asker.gives_json,
             "seed": config.seed,
             "versions": [READER_VERSION, FLOW_VERSION],
         }

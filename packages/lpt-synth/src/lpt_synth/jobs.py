@@ -12,18 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lpt_core import ConfigError, DataError
-from lpt_synth.budget import Ledger
-from lpt_synth.config import RunConfig
+from lpt_synth.config import OpenAIEndpoint, RunConfig
+from lpt_synth.make_engines import make_engines
 from lpt_synth.memory import rare_collections
 from lpt_synth.meter import Meter
 from lpt_synth.plan import Plan, make_plan
 from lpt_synth.rundir import RunDir
 from lpt_synth.runner import Runner, RunResult
 from lpt_synth.sets import make_sets
-from lpt_synth.stages.base import resolve_prompt
 from lpt_synth.status import StoredRun, read_manifest, sets_mark
-from lpt_synth.store import Store
-from lpt_synth.types import Engine, Role
 
 if TYPE_CHECKING:
     from lpt_synth.export import CardFacts, ExportReport, FormatName
@@ -58,6 +55,7 @@ def run(
         ConfigError, StoreError: It cannot begin. What stops it later is in the report.
     """
     run_dir, meter = RunDir(out.resolve()), meter or Meter()
+    config = config.pinned()
     check_keys(config)
     with ExitStack() as stack:
         run_dir.create()
@@ -67,7 +65,7 @@ def run(
         runner = Runner(
             config,
             store,
-            _engines(config, store, meter),
+            make_engines(config, store, meter),
             cache=run_dir.images,
             meter=meter,
             max_cost=max_cost,
@@ -95,37 +93,12 @@ def check_keys(config: RunConfig) -> None:
     if config.judge.enabled and ends.judge:
         used["judge"] = ends.judge
     for role, end in used.items():
-        if end.api_key_env and not os.environ.get(end.api_key_env):
+        if isinstance(end, OpenAIEndpoint) and end.api_key_env and not os.environ.get(end.api_key_env):
             raise ConfigError(
                 f"the environment variable {end.api_key_env}, which endpoints.{role}.api_key_env names, "
                 "is not set.",
                 f"export {end.api_key_env}=…",
             )
-
-
-def _engines(config: RunConfig, store: Store, meter: Meter) -> dict[Role, Engine]:
-    """An engine for each role; what it answers is booked and on disk before it gives it out."""
-    from lpt_synth.engines.openai import OpenAIEngine
-    from lpt_synth.images import ImageCache
-
-    ledger = Ledger(store, config.endpoints, meter)
-    images = ImageCache(config.think.pixels)
-    engines: dict[Role, Engine] = {}
-    roles: tuple[Role, ...] = ("asker", "thinker", "expander", "judge")
-    for role in roles:
-        endpoint = config.endpoints.of(role)
-        if endpoint is None or (role == "judge" and not config.judge.enabled):
-            continue
-        engines[role] = OpenAIEngine(
-            endpoint,
-            images=images.data_url,
-            memory=store.notes,
-            commit=ledger.commit,
-            notice=meter.notices.append,
-            instruct=resolve_prompt(config.expand.instruct_prompt, frozenset({"request", "prefix"})),
-        )
-        meter.priced |= endpoint.price is not None
-    return engines
 
 
 def plan(config: RunConfig, out: Path) -> Plan:

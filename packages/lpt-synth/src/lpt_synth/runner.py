@@ -129,7 +129,7 @@ class Runner:
     def _window(self) -> int:
         """How many captions are worked on at once: enough to fill every endpoint, few enough to hold."""
         ends = self.config.endpoints
-        return 2 * max(ends.asker.concurrency, ends.thinker.concurrency, ends.expander.concurrency)
+        return 2 * max(ends.asker.parallel, ends.thinker.parallel, ends.expander.parallel)
 
     def _count(self) -> int | None:
         """How many rows there are, if that is quickly told."""

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from lpt_core import ConfigError, Problem
-from lpt_synth.config import RunConfig
+from lpt_synth.config import ENGINES, RunConfig
 
 Tree = dict[str, Any]
 _PATHS = (("source", "captions"), ("source", "images"))
@@ -50,7 +50,7 @@ def parse_config(text: str, path: Path) -> RunConfig:
     data, lines = _parse_yaml(text, path)
     recipe = data.get("recipe")
     if recipe is not None:
-        data = _merged(load_recipe(str(recipe)), data)
+        data = _merged(_fitting(load_recipe(str(recipe)), data), data)
     _absolute(data, path.resolve().parent)
     try:
         return RunConfig.model_validate_json(json.dumps(data, default=str))
@@ -95,6 +95,23 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
     return merged
 
 
+def _fitting(recipe: Tree, data: Tree) -> Tree:
+    """The recipe without what it says of models that are not used: another model has another licence."""
+    ends, ours = recipe.get("endpoints"), data.get("endpoints")
+    if not isinstance(ends, dict) or not isinstance(ours, dict):
+        return recipe
+    kept: Tree = {}
+    for role, theirs in cast(Tree, ends).items():
+        end = cast(Tree, ours).get(role)
+        if isinstance(end, dict):
+            given = cast(Tree, end)
+            default = None if given.get("engine") == "lab_teacher" else theirs["model"]
+            if given.get("model", default) != theirs["model"]:
+                continue
+        kept[role] = theirs
+    return recipe | {"endpoints": kept}
+
+
 def _absolute(data: Tree, base: Path) -> None:
     """Make the paths of a configuration absolute, so that its copy works from anywhere."""
     for section, field in (*_PATHS, *_PROMPTS):
@@ -108,9 +125,20 @@ def _absolute(data: Tree, base: Path) -> None:
             cast(Tree, inner)[field] = os.path.normpath(here)
     ends = data.get("endpoints")
     for end in cast(Tree, ends).values() if isinstance(ends, dict) else ():
-        template = cast(Tree, end).get("chat_template") if isinstance(end, dict) else None
-        if isinstance(template, str) and (base / template).exists():
-            cast(Tree, end)["chat_template"] = os.path.normpath(base / template)
+        if isinstance(end, dict):
+            _absolute_endpoint(cast(Tree, end), base)
+
+
+def _absolute_endpoint(end: Tree, base: Path) -> None:
+    fields = ("model",) if end.get("engine") == "transformers" else ("chat_template",)
+    for field in fields:
+        value = end.get(field)
+        if not isinstance(value, str) or not value:
+            continue
+        here = base / Path(value).expanduser()
+        # "name" or "name/name" may be an id on the hub as well; a folder that is there comes first.
+        if value.startswith((".", "~")) or here.exists():
+            end[field] = os.path.normpath(here)
 
 
 # ---- YAML with line numbers ------------------------------------------------------------------------
@@ -164,8 +192,10 @@ def _walk(
 def _problem(detail: Any, path: Path, lines: Lines) -> Problem:
     """A finding of pydantic in our words; the value itself is never repeated, it may be a secret."""
     loc = tuple(cast("tuple[str | int, ...]", detail["loc"]))
-    if len(loc) > 1 and loc[0] == "source":  # pydantic names the kind of source that it tried
-        loc = (loc[0], *loc[2:])
+    loc = _without_tag(loc)
+    is_tag = str(detail["type"]).startswith("union_tag")
+    if is_tag and loc[:1] == ("endpoints",):
+        loc = (*loc, "engine")
     line = next((lines[loc[:end]] for end in range(len(loc), 0, -1) if loc[:end] in lines), None)
     name = ".".join(map(str, loc)) or "the configuration"
     message = str(detail["msg"]).removeprefix("Value error, ")
@@ -176,7 +206,9 @@ def _problem(detail: Any, path: Path, lines: Lines) -> Problem:
             remedy = "name the environment variable that holds the key: api_key_env"
     elif detail["type"] == "missing":
         message = "is missing"
-    elif detail["type"].startswith("union_tag"):
+    elif is_tag and loc[-1] == "engine":
+        message = f"none of {', '.join(ENGINES)}"
+    elif is_tag:
         message = "kind is none of docci, table, folder, hub"
     return Problem(
         kind=str(detail["type"]),
@@ -184,3 +216,12 @@ def _problem(detail: Any, path: Path, lines: Lines) -> Problem:
         where=f"{path}:{line}" if line else str(path),
         remedy=remedy,
     )
+
+
+def _without_tag(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """The place of a finding without the name that pydantic adds: of the kind or engine that it tried."""
+    if len(loc) > 1 and loc[0] == "source":
+        return (loc[0], *loc[2:])
+    if len(loc) > 2 and loc[0] == "endpoints" and loc[2] in ENGINES:
+        return (*loc[:2], *loc[3:])
+    return loc

@@ -26,10 +26,18 @@ StageName = Literal["ask", "reformat", "think", "expand", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Which model answers: the part of an endpoint that belongs to a request's identity."""
+    """Which model answers: the part of an endpoint that belongs to a request's identity.
+
+    Attributes:
+        name: As its maker calls it.
+        revision: Which state of it, where that is known.
+        engine: Through which engine, for provenance; the same model elsewhere is the same model, so this is
+            no part of a request's key.
+    """
 
     name: str
     revision: str | None = None
+    engine: str = "openai"
 
 
 @dataclass(frozen=True, slots=True)

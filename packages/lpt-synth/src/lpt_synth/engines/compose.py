@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from lpt_core import ConfigError, ImageRef, Prompt, Sampling, derived_int
-from lpt_synth.config import Endpoint
+from lpt_synth.config import OpenAIEndpoint
 from lpt_synth.engines.chat_template import ChatTemplate, load_chat_template
 from lpt_synth.engines.continuation import Mode, instructed, prefilled_turn
 from lpt_synth.engines.wire import chat_messages, check_extra_body, sampling_fields
@@ -34,7 +34,7 @@ class Composer:
     """
 
     def __init__(
-        self, endpoint: Endpoint, images: Callable[[ImageRef], Awaitable[str]], instruct: Prompt
+        self, endpoint: OpenAIEndpoint, images: Callable[[ImageRef], Awaitable[str]], instruct: Prompt
     ) -> None:
         check_extra_body(endpoint)
         if endpoint.prefill == "completions" and endpoint.chat_template is None:

@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from lpt_core import EndpointError
-from lpt_synth.config import Endpoint
+from lpt_synth.config import OpenAIEndpoint
 from lpt_synth.engines.faults import Fault, Redactor, of_exception, of_status
 from lpt_synth.engines.retry import CONNECT_S, retry_after_s
 
@@ -33,7 +33,7 @@ class Connection:
         sent: Requests sent since the beginning.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: OpenAIEndpoint) -> None:
         self.endpoint = endpoint
         self.redact = Redactor(None)
         self.sent = 0
@@ -98,7 +98,7 @@ class Connection:
         return of_status(response.status, raw, retry_after_s(response.headers), self.redact)
 
 
-def _key(endpoint: Endpoint) -> str | None:
+def _key(endpoint: OpenAIEndpoint) -> str | None:
     name = endpoint.api_key_env
     if name is None:
         return None
@@ -131,7 +131,7 @@ def _proxy(url: str) -> str | None:
     return proxy
 
 
-def stop_error(endpoint: Endpoint, fault: Fault) -> EndpointError:
+def stop_error(endpoint: OpenAIEndpoint, fault: Fault) -> EndpointError:
     """The error for a fault that no request to the endpoint will get around: what it is, what to do."""
     status = f" (HTTP {fault.status})" if fault.status else ""
     key = endpoint.api_key_env

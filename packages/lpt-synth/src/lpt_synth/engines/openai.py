@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from lpt_core import DataError, ImageRef, Prompt, load_prompt
-from lpt_synth.config import Endpoint
+from lpt_synth.config import OpenAIEndpoint
 from lpt_synth.engines import wire
 from lpt_synth.engines.compose import Composer, encode
 from lpt_synth.engines.connection import Connection, stop_error
@@ -55,7 +55,7 @@ class OpenAIEngine:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: OpenAIEndpoint,
         *,
         images: Callable[[ImageRef], Awaitable[str]],
         memory: ProbeMemory | None = None,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from lpt_core import ConfigError
-from lpt_synth.config import Endpoint
+from lpt_synth.config import OpenAIEndpoint
 from lpt_synth.engines.continuation import (
     SENTINEL_BEGUN,
     THINK,
@@ -71,7 +71,7 @@ class Modes:
     """
 
     def __init__(
-        self, endpoint: Endpoint, memory: ProbeMemory, notice: Callable[[str], None], send: Send
+        self, endpoint: OpenAIEndpoint, memory: ProbeMemory, notice: Callable[[str], None], send: Send
     ) -> None:
         self._endpoint = endpoint
         self._memory = memory

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from lpt_core import ConfigError, ImageRef, Message, Sampling, TextPart
-from lpt_synth.config import Endpoint
+from lpt_synth.config import OpenAIEndpoint
 from lpt_synth.types import Request
 
 RESERVED = ("messages", "prompt", "model", "n", "seed", "stream", *Sampling.model_fields)
@@ -28,7 +28,7 @@ _REFUSES_N = re.compile(
 )
 
 
-def check_extra_body(endpoint: Endpoint) -> None:
+def check_extra_body(endpoint: OpenAIEndpoint) -> None:
     """See that ``extra_body`` can be sent, and sets nothing that is set elsewhere.
 
     Raises:
@@ -69,7 +69,7 @@ async def chat_messages(
     return turns
 
 
-def sampling_fields(request: Request, endpoint: Endpoint, without: Collection[str]) -> dict[str, Any]:
+def sampling_fields(request: Request, endpoint: OpenAIEndpoint, without: Collection[str]) -> dict[str, Any]:
     """The fields that say how to sample, as far as they are set and the endpoint knows them.
 
     Args:

@@ -91,7 +91,9 @@ def card_facts(
         source_licence=config.source.licence,
         recipe=config.recipe,
         models=tuple(
-            ModelFacts(role, end.model, end.revision, end.licence) for role, end in ends.items() if end
+            ModelFacts(role, end.title, end.identity.revision, end.licence)
+            for role, end in ends.items()
+            if end
         ),
         prompts=tuple(PromptFacts(stage, prompt.label, prompt.fingerprint) for stage, prompt in prompts),
         config=config_echo(config),

@@ -8,7 +8,6 @@ from pathlib import Path
 from lpt_core import ConfigError, Prompt, Provenance, load_prompt, load_prompt_file
 from lpt_synth.types import Request
 
-ENGINE = "openai"
 _SHIPPED = re.compile(r"(\w+)\.v(\d+)")
 _TAGS = re.compile(r"</?\s*(?:think|answer)\s*>", re.IGNORECASE)
 
@@ -34,7 +33,7 @@ def provenance(request: Request, sample: int) -> Provenance:
     return Provenance(
         stage=request.stage,
         prompt=request.prompt,
-        engine=ENGINE,
+        engine=request.model.engine,
         model=request.model.name,
         revision=request.model.revision,
         sampling=request.sampling,

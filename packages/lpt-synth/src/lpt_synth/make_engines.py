@@ -1,0 +1,82 @@
+"""From a configuration to the engines that answer: the one place that knows them all."""
+
+from __future__ import annotations
+
+from lpt_core import Prompt
+from lpt_synth.budget import Ledger
+from lpt_synth.config import LabTeacherEndpoint, OpenAIEndpoint, RunConfig, TransformersEndpoint
+from lpt_synth.images import ImageCache
+from lpt_synth.meter import Meter
+from lpt_synth.stages.base import resolve_prompt
+from lpt_synth.store import Store
+from lpt_synth.types import Engine, Role
+
+
+def make_engines(config: RunConfig, store: Store, meter: Meter) -> dict[Role, Engine]:
+    """An engine for each role; what it answers is booked and on disk before it gives it out.
+
+    Roles that load the same model into the process, in the same way, share one engine.
+
+    Raises:
+        ConfigError: The settings of an endpoint contradict each other.
+        MissingExtraError: An engine needs what is not installed.
+    """
+    factory = _Factory(config, store, meter)
+    engines: dict[Role, Engine] = {}
+    roles: tuple[Role, ...] = ("asker", "thinker", "expander", "judge")
+    for role in roles:
+        endpoint = config.endpoints.of(role)
+        if endpoint is None or (role == "judge" and not config.judge.enabled):
+            continue
+        engines[role] = factory.make(endpoint)
+        meter.priced |= endpoint.price is not None
+    return engines
+
+
+class _Factory:
+    """Makes engines that share what can be shared. Engines are imported when they are wanted."""
+
+    def __init__(self, config: RunConfig, store: Store, meter: Meter) -> None:
+        self._ledger = Ledger(store, config.endpoints, meter)
+        self._images = ImageCache(config.think.pixels)
+        self._instruct: Prompt = resolve_prompt(
+            config.expand.instruct_prompt, frozenset({"request", "prefix"})
+        )
+        self._store = store
+        self._notice = meter.notices.append
+        self._loaded: dict[str, Engine] = {}
+
+    def make(self, endpoint: OpenAIEndpoint | TransformersEndpoint | LabTeacherEndpoint) -> Engine:
+        """The engine of an endpoint."""
+        if isinstance(endpoint, OpenAIEndpoint):
+            return self._openai(endpoint)
+        if isinstance(endpoint, TransformersEndpoint):
+            return self._transformers(endpoint)
+        return self._lab_teacher(endpoint)
+
+    def _openai(self, endpoint: OpenAIEndpoint) -> Engine:
+        from lpt_synth.engines.openai import OpenAIEngine
+
+        return OpenAIEngine(
+            endpoint,
+            images=self._images.data_url,
+            memory=self._store.notes,
+            commit=self._ledger.commit,
+            notice=self._notice,
+            instruct=self._instruct,
+        )
+
+    def _transformers(self, endpoint: TransformersEndpoint) -> Engine:
+        from lpt_synth.engines.transformers import TransformersEngine
+
+        same = endpoint.model_dump_json(exclude={"licence", "price"})
+        if same not in self._loaded:
+            self._loaded[same] = TransformersEngine(
+                endpoint, images=self._images.data_url, commit=self._ledger.commit, notice=self._notice
+            )
+        return self._loaded[same]
+
+    def _lab_teacher(self, endpoint: LabTeacherEndpoint) -> Engine:
+        from lpt_synth.lab.teacher.engine import TeacherEngine
+
+        return TeacherEngine(endpoint, commit=self._ledger.commit)
