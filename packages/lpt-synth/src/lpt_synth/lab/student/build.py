@@ -1,0 +1,78 @@
+"""Building the student: a Qwen2.5-VL of some two million parameters, with the real processor classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lpt_synth.lab.draw import SIDE
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+
+HIDDEN = 128
+LAYERS = 3
+VISION_HIDDEN = 128
+VISION_DEPTH = 3
+
+
+def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalGeneration:
+    """A model with random weights from torch's generator; heads of 32, the smallest that vLLM serves."""
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens}
+    text: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": HIDDEN,
+        "intermediate_size": 3 * HIDDEN,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HIDDEN // 32,
+        "num_key_value_heads": HIDDEN // 64,
+        "max_position_embeddings": 2048,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 6, 6]},
+        "bos_token_id": None,
+        "eos_token_id": ids["<|im_end|>"],
+        "pad_token_id": ids["<|endoftext|>"],
+    }
+    vision: dict[str, Any] = {
+        "depth": VISION_DEPTH,
+        "hidden_size": VISION_HIDDEN,
+        "intermediate_size": 3 * VISION_HIDDEN,
+        "num_heads": VISION_HIDDEN // 32,
+        "out_hidden_size": HIDDEN,
+        "fullatt_block_indexes": [VISION_DEPTH - 1],
+        "window_size": 112,
+    }
+    config = Qwen2_5_VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=True,
+    )
+    return Qwen2_5_VLForConditionalGeneration(config)
+
+
+def build_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLProcessor:
+    """The processor of Qwen2.5-VL; pictures below the lab's size are enlarged, larger ones kept to four of it."""
+    from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+
+    bounds = {"min_pixels": SIDE * SIDE, "max_pixels": 4 * SIDE * SIDE}
+    return Qwen2_5_VLProcessor(
+        image_processor=Qwen2VLImageProcessor(**bounds),
+        tokenizer=tokenizer,
+        video_processor=Qwen2VLVideoProcessor(**bounds),
+        chat_template=tokenizer.chat_template,
+    )
+
+
+def save_student(
+    model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, to: Path
+) -> None:
+    """Write a folder that transformers, TRL, lmms-eval and vLLM load, weights in bfloat16."""
+    import torch
+
+    model.to(torch.bfloat16).save_pretrained(to)
+    processor.save_pretrained(to)

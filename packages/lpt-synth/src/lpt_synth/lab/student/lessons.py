@@ -1,0 +1,103 @@
+"""What the student is taught with: pictures described row by row, and questions thought about briefly."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from lpt_core import MCQ, AnswerStyle, OptionStyle, Presentation, derived_int, load_prompt
+from lpt_synth.lab.captions import scan
+from lpt_synth.lab.draw import overlaps
+from lpt_synth.lab.questions import Question, brief_thought, questions
+from lpt_synth.lab.scene import Scene
+
+DESCRIBE = {True: "Describe every shape of the picture.", False: "Name the shapes of the picture."}
+"""What asks for a description with size and pattern, and for one without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One example: a conversation about a picture, and what the student is to say.
+
+    Attributes:
+        scene: Index of its scene.
+        system: The system prompt; "" for none.
+        user: What stands after the picture.
+        answer: What is learned.
+    """
+
+    scene: int
+    system: str
+    user: str
+    answer: str
+
+
+def varied(found: Sequence[Question], count: int, draw: random.Random) -> list[Question]:
+    """Some of the questions about a scene, over as many kinds as there are."""
+    kinds: dict[str, list[Question]] = defaultdict(list)
+    for question in found:
+        kinds[question.kind].append(question)
+    order = sorted(kinds)
+    draw.shuffle(order)
+    return [draw.choice(kinds[kind]) for kind in order[:count]]
+
+
+def scene_questions(scene: Scene, count: int, *, seed: int) -> list[Question]:
+    """Questions about a scene, of different kinds; the same for the same scene and seed."""
+    draw = random.Random(derived_int(seed, "lab-questions", scene.layout, scene.number))
+    return varied(questions(scene, overlaps(scene), draw), count, draw)
+
+
+class Teaching:
+    """Turns scenes and their questions into lessons."""
+
+    def __init__(self) -> None:
+        self._question = load_prompt("question", 1)
+        self._think = load_prompt("think_system", 1).render()
+        self._direct = load_prompt("direct_system", 1).render()
+        self._option_styles: tuple[OptionStyle, ...] = get_args(OptionStyle)
+        self._answer_styles: tuple[AnswerStyle, ...] = get_args(AnswerStyle)
+
+    def describe(self, index: int, scene: Scene, draw: random.Random) -> Lesson:
+        """Describe the picture, in reading order."""
+        full = draw.random() < 0.6
+        return Lesson(index, "", DESCRIBE[full], scan(scene, full=full))
+
+    def ask(self, index: int, question: Question, draw: random.Random, *, think: bool) -> Lesson:
+        """Answer a question after a brief thought, or at once."""
+        mcq, shown = self.present(question, draw)
+        answer = f"<answer> {shown.render_answer(mcq, mcq.gold)} </answer>"
+        if think:
+            answer = f"<think> {brief_thought(question, draw)} </think> {answer}"
+        return self.lesson(index, mcq, shown, answer, think=think)
+
+    def present(self, question: Question, draw: random.Random) -> tuple[MCQ, Presentation]:
+        """The question as core has it, its options in a drawn order and form."""
+        options = [question.answer, *question.distractors]
+        draw.shuffle(options)
+        mcq = MCQ.make(
+            caption_id="lab",
+            question=question.text,
+            options=tuple(options),
+            gold=options.index(question.answer),
+            kind=question.label,
+        )
+        shown = Presentation(
+            mcq_id=mcq.id,
+            order=tuple(range(len(options))),
+            option_style=draw.choice(self._option_styles),
+            answer_style=draw.choice(self._answer_styles),
+        )
+        return mcq, shown
+
+    def lesson(
+        self, index: int, mcq: MCQ, shown: Presentation, answer: str = "", *, think: bool = True
+    ) -> Lesson:
+        """A question as it is put to any model, and what is to be said."""
+        user = self._question.render(
+            question=mcq.question, options=shown.render_options(mcq), answer_style=shown.answer_style
+        )
+        return Lesson(index, self._think if think else self._direct, user, answer)
