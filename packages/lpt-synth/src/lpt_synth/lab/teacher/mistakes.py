@@ -13,7 +13,7 @@ from dataclasses import replace
 from lpt_core import normal_text
 from lpt_synth.lab.captions import Described
 from lpt_synth.lab.questions import Question
-from lpt_synth.lab.scene import COLOURS, PLACES, SHAPES, Scene, Thing
+from lpt_synth.lab.scene import COLOURS, PATTERNS, PLACES, SHAPES, Scene, Thing
 from lpt_synth.lab.teacher.details import concerned
 from lpt_synth.lab.teacher.reading import Answer, Asked, answer_of
 
@@ -63,7 +63,7 @@ def _shape(scene: Scene, things: tuple[Thing, ...], wrong: str, draw: random.Ran
 
 
 def _pattern(scene: Scene, things: tuple[Thing, ...], wrong: str, draw: random.Random) -> _Changes:
-    return {things[0]: replace(things[0], pattern=wrong)}
+    return {things[0]: replace(things[0], pattern=wrong)} if wrong in PATTERNS else {}
 
 
 def _place(scene: Scene, things: tuple[Thing, ...], wrong: str, draw: random.Random) -> _Changes:
@@ -82,6 +82,8 @@ def _beside(scene: Scene, things: tuple[Thing, ...], wrong: str, draw: random.Ra
     if named is not None:
         return {neighbour: replace(neighbour, cell=named.cell), named: replace(named, cell=neighbour.cell)}
     colour, _, shape = wrong.partition(" ")
+    if colour not in COLOURS or shape not in SHAPES:
+        return {}
     return {neighbour: replace(neighbour, colour=colour, shape=shape)}
 
 
