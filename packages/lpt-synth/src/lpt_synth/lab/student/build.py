@@ -56,7 +56,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalG
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLProcessor:
-    """The processor of Qwen2.5-VL; pictures below the lab's size are enlarged, larger ones kept to four of it."""
+    """The processor of Qwen2.5-VL, for pictures between the lab's size and four times its area."""
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
     bounds = {"min_pixels": SIDE * SIDE, "max_pixels": 4 * SIDE * SIDE}
@@ -68,9 +68,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLProcessor:
     )
 
 
-def save_student(
-    model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, to: Path
-) -> None:
+def save_student(model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, to: Path) -> None:
     """Write a folder that transformers, TRL, lmms-eval and vLLM load, weights in bfloat16."""
     import torch
 

@@ -56,7 +56,9 @@ class Score:
     kinds: dict[str, float]
 
 
-def items(split: Split, count: int, *, seed: int = 0, level: Level = "medium", think: bool = True) -> list[Item]:
+def items(
+    split: Split, count: int, *, seed: int = 0, level: Level = "medium", think: bool = True
+) -> list[Item]:
     """One question about each of the first scenes of a split, of varied kinds."""
     teaching, found = Teaching(), list[Item]()
     for number in range(count):

@@ -91,7 +91,9 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        additional_special_tokens=[token for token in SPECIAL if token not in ("<|im_end|>", "<|endoftext|>")],
+        additional_special_tokens=[
+            token for token in SPECIAL if token not in ("<|im_end|>", "<|endoftext|>")
+        ],
         chat_template=CHAT_TEMPLATE,
         model_max_length=2048,
         padding_side="left",

@@ -1,0 +1,90 @@
+"""Teaching the student's tower to see: what stands in each cell."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from lpt_core import derived_int
+from lpt_synth.lab.draw import draw_scene
+from lpt_synth.lab.scene import COLOURS, PATTERNS, SHAPES, SIZES, Scene
+from lpt_synth.lab.student.batches import VISUAL_TOKENS
+from lpt_synth.lab.student.schooling import Curve, Schooling, set_rate
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+    from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+
+_HEADS: Sequence[tuple[str, Sequence[str]]] = (
+    ("shape", SHAPES),
+    ("colour", COLOURS),
+    ("size", SIZES),
+    ("pattern", PATTERNS),
+)
+
+
+def _cells(scene: Scene) -> list[list[int]]:
+    """For each head the class of every cell, 0 for an empty one."""
+    return [
+        [
+            1 + names.index(getattr(thing, attribute)) if (thing := scene.at(cell)) else 0
+            for cell in range(VISUAL_TOKENS)
+        ]
+        for attribute, names in _HEADS
+    ]
+
+
+class Eye:
+    """Turns pictures into the tower's tokens."""
+
+    def __init__(
+        self, model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, seed: int
+    ) -> None:
+        self.tower = cast("torch.nn.Module", model.model.visual)
+        self._processor = cast(Any, processor).image_processor
+        self._seed = seed
+        self._drawn: dict[Scene, Image] = {}  # 21 kB each, and drawing takes longer than looking
+
+    def _picture(self, scene: Scene) -> Image:
+        if scene not in self._drawn:
+            self._drawn[scene] = draw_scene(scene, seed=self._seed)
+        return self._drawn[scene]
+
+    def tokens(self, scenes: Sequence[Scene]) -> torch.Tensor:
+        """Visual tokens, float, (scenes, 9, hidden)."""
+        images = [self._picture(scene) for scene in scenes]
+        seen = self._processor(images=images, return_tensors="pt")
+        out = self.tower(seen["pixel_values"], grid_thw=seen["image_grid_thw"])
+        return out.pooler_output.view(len(scenes), VISUAL_TOKENS, -1)
+
+
+def teach_tower(eye: Eye, scenes: Sequence[Scene], how: Schooling, curve: Curve, hidden: int) -> None:
+    """Teach the tower to know what is in each cell, with a linear head that is thrown away."""
+    import torch
+
+    sizes = [len(names) + 1 for _, names in _HEADS]
+    head = torch.nn.Linear(hidden, sum(sizes))
+    parameters = [*eye.tower.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=how.tower_rate, weight_decay=0.01)
+    draw = random.Random(derived_int(how.seed, "tower"))
+    for step in range(how.tower_steps):
+        chosen = [scenes[draw.randrange(len(scenes))] for _ in range(how.batch)]
+        truth = torch.tensor([_cells(scene) for scene in chosen])
+        logits = head(eye.tokens(chosen)).split(sizes, dim=-1)
+        losses = [
+            torch.nn.functional.cross_entropy(part.flatten(0, 1), truth[:, place].flatten())
+            for place, part in enumerate(logits)
+        ]
+        set_rate(optimizer, how.tower_rate, step, how.tower_steps)
+        optimizer.zero_grad()
+        torch.stack(losses).sum().backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        if step % 50 == 49 or step + 1 == how.tower_steps:
+            right = {
+                name: (part.argmax(-1) == truth[:, place]).float().mean().item()
+                for place, ((name, _), part) in enumerate(zip(_HEADS, logits, strict=True))
+            }
+            curve.add(tower_step=step + 1, **{name: round(value, 4) for name, value in right.items()})
