@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lpt_core import derived_int
+from lpt_synth.lab.draw import overlaps
 from lpt_synth.lab.scene import COLOURS, PATTERNS, PLACES, SHAPES, Scene, Thing
 
 Label = Literal["Recognition", "Spatial", "Counting", "Other"]
@@ -36,16 +39,32 @@ class Question:
     finding: str
 
 
-def questions(scene: Scene, overlaps: Sequence[tuple[Thing, Thing]], draw: random.Random) -> list[Question]:
+def questions(scene: Scene, covers: Sequence[tuple[Thing, Thing]], draw: random.Random) -> list[Question]:
     """All questions about a scene, one of each kind and object, in a drawn wording.
 
     Args:
         scene: What is seen.
-        overlaps: Pairs (in front, behind), see ``draw.overlaps``.
+        covers: Pairs (in front, behind), see ``draw.overlaps``.
         draw: Draws wordings and distractors.
     """
     found = [question for make in _MAKERS for question in make(scene, draw)]
-    return [*found, *_covers(scene, overlaps, draw)]
+    return [*found, *_covers(scene, covers, draw)]
+
+
+def varied(found: Sequence[Question], count: int, draw: random.Random) -> list[Question]:
+    """Some of the questions about a scene, over as many kinds as there are."""
+    kinds: dict[str, list[Question]] = defaultdict(list)
+    for question in found:
+        kinds[question.kind].append(question)
+    order = sorted(kinds)
+    draw.shuffle(order)
+    return [draw.choice(kinds[kind]) for kind in order[:count]]
+
+
+def scene_questions(scene: Scene, count: int, *, seed: int) -> list[Question]:
+    """Questions about a scene, of different kinds; the same for the same scene and seed."""
+    draw = random.Random(derived_int(seed, "lab-questions", scene.layout, scene.number))
+    return varied(questions(scene, overlaps(scene), draw), count, draw)
 
 
 def brief_thought(question: Question, draw: random.Random) -> str:
@@ -179,9 +198,9 @@ def _direction(scene: Scene, draw: random.Random) -> Iterator[Question]:
             )
 
 
-def _covers(scene: Scene, overlaps: Sequence[tuple[Thing, Thing]], draw: random.Random) -> Iterator[Question]:
-    for front, behind in overlaps:
-        if sum(front == other for other, _ in overlaps) > 1:
+def _covers(scene: Scene, covers: Sequence[tuple[Thing, Thing]], draw: random.Random) -> Iterator[Question]:
+    for front, behind in covers:
+        if sum(front == other for other, _ in covers) > 1:
             continue
         yield Question(
             "covers",

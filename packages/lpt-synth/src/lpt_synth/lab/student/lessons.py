@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from lpt_core import MCQ, AnswerStyle, OptionStyle, Presentation, derived_int, load_prompt
+from lpt_core import MCQ, AnswerStyle, OptionStyle, Presentation, load_prompt
 from lpt_synth.lab.captions import scan
-from lpt_synth.lab.draw import overlaps
-from lpt_synth.lab.questions import Question, brief_thought, questions
+from lpt_synth.lab.questions import Question, brief_thought
 from lpt_synth.lab.scene import Scene
 
 DESCRIBE = {True: "Describe every shape of the picture.", False: "Name the shapes of the picture."}
@@ -33,22 +30,6 @@ class Lesson:
     system: str
     user: str
     answer: str
-
-
-def varied(found: Sequence[Question], count: int, draw: random.Random) -> list[Question]:
-    """Some of the questions about a scene, over as many kinds as there are."""
-    kinds: dict[str, list[Question]] = defaultdict(list)
-    for question in found:
-        kinds[question.kind].append(question)
-    order = sorted(kinds)
-    draw.shuffle(order)
-    return [draw.choice(kinds[kind]) for kind in order[:count]]
-
-
-def scene_questions(scene: Scene, count: int, *, seed: int) -> list[Question]:
-    """Questions about a scene, of different kinds; the same for the same scene and seed."""
-    draw = random.Random(derived_int(seed, "lab-questions", scene.layout, scene.number))
-    return varied(questions(scene, overlaps(scene), draw), count, draw)
 
 
 class Teaching:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from lpt_core import derived_int
 from lpt_synth.lab.captions import write_caption
 from lpt_synth.lab.draw import overlaps
-from lpt_synth.lab.questions import Question
+from lpt_synth.lab.questions import Question, scene_questions
 from lpt_synth.lab.scene import LEVELS, Scene
 from lpt_synth.lab.student.batches import Batches
 from lpt_synth.lab.student.build import HIDDEN, build_model, build_processor, save_student
 from lpt_synth.lab.student.language import Class, Lessons
-from lpt_synth.lab.student.lessons import Teaching, scene_questions
+from lpt_synth.lab.student.lessons import Teaching
 from lpt_synth.lab.student.measure import answers, items, score
 from lpt_synth.lab.student.schooling import Curve, Schooling, training_scenes
 from lpt_synth.lab.student.tokenizer import make_tokenizer

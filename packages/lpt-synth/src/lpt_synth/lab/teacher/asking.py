@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lpt_core import LETTERS, parse_options, read_choice
@@ -16,7 +16,6 @@ from lpt_synth.lab.teacher.details import concerned
 FEWEST, MOST = 4, 7
 """Questions of one caption."""
 
-_FLAGS = re.IGNORECASE | re.DOTALL
 _MAX_TEXT = 100_000
 
 
@@ -161,16 +160,18 @@ def _json(drafts: list[Draft]) -> str:
 
 def _read(chunk: str) -> Draft | None:
     """A tagged question after its first tag; None where it lacks a part."""
-    parts: Mapping[str, str] = {
-        name: " ".join(match[1].split())
-        for name in ("choices", "answer", "type")
-        if (match := re.search(rf"<{name}\s*>(.*?)</{name}\s*>", chunk, _FLAGS))
-    }
     question = " ".join(re.split(r"</?\w+\s*>", chunk, maxsplit=1)[0].split())
-    options = parse_options(parts.get("choices", "")).options
-    answer = parts.get("answer", "")
+    options = parse_options(_between(chunk, "choices")).options
+    answer = _between(chunk, "answer")
     if not question or not options or not answer:
         return None
     choice = read_choice(answer, options)
     named = answer if choice.option is None else options[choice.option]
-    return Draft(question, options, named, parts.get("type", "Other"))
+    return Draft(question, options, named, _between(chunk, "type") or "Other")
+
+
+def _between(chunk: str, tag: str) -> str:
+    """What stands between a tag and its end tag, on one line; "" where there is none."""
+    start = re.search(rf"<{tag}\s*>", chunk, re.IGNORECASE)
+    end = re.compile(rf"</{tag}\s*>", re.IGNORECASE).search(chunk, start.end()) if start else None
+    return " ".join(chunk[start.end() : end.start()].split()) if start and end else ""

@@ -19,11 +19,13 @@ T = TypeVar("T")
 _WORDINGS = 3
 """At least as many as the wordings of any one question."""
 _MAX_PROMPT = 100_000
-_LABELLED = re.compile(r"[ \t]*(?:\(([A-J])\)|([A-J])[.)])[ \t]+(\S.*?)[ \t]*$")
-_STYLES: tuple[tuple[AnswerStyle, re.Pattern[str]], ...] = (
-    ("letter_parens", re.compile(r"letter\b.*\bparenthes|\(X\)", re.IGNORECASE)),
-    ("letter_dot", re.compile(r"letter\b.*\bfull stop|\bX\.", re.IGNORECASE)),
-    ("text", re.compile(r"\b(?:full )?text of the (?:correct|right)", re.IGNORECASE)),
+_MAX_FORM = 10_000
+"""Characters after a question in which its choices and the form of its answer are sought."""
+_LABELLED = re.compile(r"[ \t]*(?:\(([A-J])\)|([A-J])[.)])[ \t]+(\S.*)")
+_STYLES: tuple[tuple[AnswerStyle, tuple[str, ...]], ...] = (
+    ("letter_parens", ("in parentheses", "(X)")),
+    ("letter_dot", ("full stop", " X.")),
+    ("text", ("full text", "text of the correct option", "text of the right option")),
 )
 
 
@@ -131,29 +133,30 @@ def read_asked(text: str) -> Asked | None:
     rest = f"{text[: described.start]}\n{text[described.end : _MAX_PROMPT]}"
     found = [known for known in known_questions(described) if known in rest]
     for question in sorted(found, key=lambda known: (-len(known), known)):
-        after = rest[rest.rindex(question) + len(question) :]
-        options, style = _options(after), _style(after)
+        begin = rest.rindex(question) + len(question)
+        options, after = _options(rest[begin : begin + _MAX_FORM])
         answer = answer_of(described, question, options)
         if answer is not None:
-            return Asked(described, question, options, style, answer)
+            return Asked(described, question, options, _style(after), answer)
     return None
 
 
-def _options(text: str) -> tuple[str, ...]:
-    """The first lines labelled A, B, … in this order."""
+def _options(text: str) -> tuple[tuple[str, ...], str]:
+    """The first lines labelled A, B, … in this order, and what follows them."""
     options: list[str] = []
-    for line in text.splitlines():
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
         match = _LABELLED.match(line)
-        if match and "ABCDEFGHIJ".index(match[1] or match[2]) == len(options):
-            options.append(match[3])
+        if match and "ABCDEFGHIJ".find(match[1] or match[2]) == len(options):
+            options.append(match[3].strip())
         elif options:
-            break
-    return tuple(options)
+            return tuple(options), "\n".join(lines[number:])
+    return tuple(options), ""
 
 
 def _style(text: str) -> AnswerStyle:
     """How a prompt wants the answer; a letter in parentheses where it does not say."""
-    for style, pattern in _STYLES:
-        if pattern.search(text):
+    for style, marks in _STYLES:
+        if any(mark in text for mark in marks):
             return style
     return "letter_parens"
