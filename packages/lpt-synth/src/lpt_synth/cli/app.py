@@ -30,6 +30,22 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
+class Level(StrEnum):
+    """How hard the lab's scenes are to see."""
+
+    easy = "easy"
+    medium = "medium"
+    hard = "hard"
+
+
+class Split(StrEnum):
+    """The lab's splits, which share no layout."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from lpt_synth import __version__
@@ -162,6 +178,42 @@ def export(
 
     report = export_job(RunDir(run_dir), format.value, to)
     typer.echo(f"wrote {to}: {report.sft} SFT examples, {report.pairs} pairs, {report.images} images")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The demonstration's folder.")] = Path(
+        "lpt-demo"
+    ),
+    captions: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 40,
+    level: Annotated[Level, typer.Option(help="How hard they are to see.")] = Level.medium,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another world.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the end.")] = False,
+) -> None:
+    """The whole pipeline in a small world: no GPU, no key. Stopped or killed, the same line goes on."""
+    from lpt_synth.cli.demo import run_demo
+    from lpt_synth.lab.demo import Demo
+    from lpt_synth.lab.world import World
+
+    world = World(split="train", level=level.value, seed=seed)
+    raise typer.Exit(0 if run_demo(Demo(out), world, captions, quiet=quiet) else 1)
+
+
+@app.command(name="lab-questions")
+def lab_questions(
+    to: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    split: Annotated[Split, typer.Option(help="Whose layouts the scenes have.")] = Split.test,
+    scenes: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 250,
+    per_scene: Annotated[int, typer.Option(min=1, max=10, help="Questions about each.")] = 4,
+    level: Annotated[Level, typer.Option(help="How hard they are to see.")] = Level.medium,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another world.")] = 0,
+) -> None:
+    """Write questions about pictures of the demo's world that no run has seen, for an evaluation."""
+    from lpt_synth.lab.world import World, write_held_out
+
+    world = World(split=split.value, level=level.value, seed=seed)
+    count = write_held_out(to, world, scenes, per_scene=per_scene)
+    typer.echo(f"wrote {to}: {count} questions about {scenes} pictures")
 
 
 @app.command(name="show-recipe")

@@ -139,9 +139,9 @@ def _short(count: float) -> str:
 # ---- at the end ------------------------------------------------------------------------------------
 
 
-def show_result(report: RunReport, out: Path, config: Path) -> None:
-    """How a run ended, what it made, and what to do next."""
-    console = _console()
+def show_result(report: RunReport, out: Path, config: Path, *, following: bool = True) -> None:
+    """How a run ended, what it made, and what to do next (unless there is more that follows)."""
+    console = console_for_people()
     again = f"lpt-synth run {config} --out {out}"
     for problem in report.result.problems[:10]:
         console.print(Text(f"skipped {problem}", style="yellow"))
@@ -154,7 +154,8 @@ def show_result(report: RunReport, out: Path, config: Path) -> None:
         )
     result = report.result
     if result.done:
-        console.print(f"done. next: lpt-synth export {out} --format trl --to DIR")
+        if following:
+            console.print(f"done. next: lpt-synth export {out} --format trl --to DIR")
         return
     if result.stopped == "error":
         console.print(Text(f"stopped: {result.error}", style="red"))
@@ -169,7 +170,7 @@ def show_result(report: RunReport, out: Path, config: Path) -> None:
 
 def show_status(state: Mapping[str, Any]) -> None:
     """A run's state for people."""
-    console = _console()
+    console = console_for_people()
     _funnel(console, [[step["step"], step["label"], step["count"]] for step in state["funnel"]])
     console.print(
         f"{state['sft']} SFT examples, {state['pairs']} preference pairs (sets: {state['sets']}); "
@@ -184,7 +185,7 @@ def show_status(state: Mapping[str, Any]) -> None:
     console.print("complete" if state["complete"] else f"incomplete: {left} captions are not finished")
 
 
-def _console() -> Console:
+def console_for_people() -> Console:
     """Standard output; wide where it is no terminal, so that nothing is cut in a log."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=140)
@@ -224,7 +225,7 @@ def show_plan(plan: Plan) -> None:
                 _short(stage.output_tokens),
                 cost,
             )
-    console = _console()
+    console = console_for_people()
     console.print(table)
     costs = [stage.cost for stage in plan.stages.values() if stage.cost is not None]
     total = f"; about {sum(costs):.2f} in all" if costs else ""

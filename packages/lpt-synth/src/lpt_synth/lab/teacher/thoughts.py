@@ -24,8 +24,8 @@ SHORTEST = 25
 """Words of the shortest continuation, its answer not counted."""
 
 # The row by row scan is how the small student was taught to see, and what most helps it.
-_ACROSS = {"scan": 70, "row": 5, "look": 15, "choices": 10}
-_COUNTS = {"scan": 65, "count": 25, "look": 10}
+_ACROSS = {"scan": 75, "row": 5, "look": 10, "choices": 10}
+_COUNTS = {"scan": 75, "count": 15, "look": 10}
 _AT_ONE_PLACE = {"scan": 45, "row": 15, "look": 25, "choices": 15}
 _MANNERS: Mapping[str, Mapping[str, int]] = {
     "beside": _ACROSS,
@@ -37,8 +37,7 @@ _MANNERS: Mapping[str, Mapping[str, int]] = {
     "by_size": _ACROSS,
     "most_common": {"scan": 85, "look": 15},
 }
-_ORDINALS = ("One", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_ROWS = ("Top row", "Middle row", "Bottom row")
+_ORDINALS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +159,7 @@ def _count(view: _View, draw: random.Random) -> str:
     """Each by its name and place, with its number."""
     things = concerned(view.scene, view.question)
     steps = [
-        f"{number.lower()}, the {thing.name} at the {thing.place}"
+        f"{number}, the {thing.name} at the {thing.place}"
         for number, thing in zip(_ORDINALS, things, strict=False)
     ]
     text = "; ".join(steps)
