@@ -4,6 +4,8 @@ import asyncio
 import json
 import random
 import re
+import subprocess
+import sys
 from collections import Counter
 from contextlib import asynccontextmanager
 
@@ -69,6 +71,17 @@ class TestTeacherEngine(EngineContract):
     def request(self, text: str = "What is in the picture?", n: int = 1, prefill: str = "") -> Request:
         """The contract's own, with a caption of this world, and for an expander with a question."""
         return super().request(f"{text}\n{EXPAND if prefill else CAPTION}", n, prefill)
+
+
+def test_it_needs_neither_torch_nor_pillow_nor_a_network():
+    program = (
+        "import sys, lpt_synth.lab.teacher.engine\n"
+        "print(*sorted({'torch', 'transformers', 'PIL', 'aiohttp', 'numpy'} & set(sys.modules)))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout == "\n"
 
 
 # ---- the asker --------------------------------------------------------------------------------------

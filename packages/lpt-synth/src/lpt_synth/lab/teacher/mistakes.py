@@ -26,12 +26,20 @@ def misseen(asked: Asked, draw: random.Random) -> tuple[Described, Answer] | Non
     """
     wrong = [place for place in range(len(asked.options)) if place != asked.answer.option]
     draw.shuffle(wrong)
+    right = asked.options[asked.answer.option]
+    wrong.sort(key=lambda place: _distance(asked.options[place], right))
     for place in wrong:
         changed = _changed(asked.described, asked.answer.question, asked.options[place], draw)
         answer = answer_of(changed, asked.text, asked.options) if changed else None
         if changed is not None and answer is not None and answer.option == place:
             return changed, answer
     return None
+
+
+def _distance(wrong: str, right: str) -> int:
+    """How far one count is from another: who miscounts does so by one sooner than by three."""
+    decimal = wrong.isdecimal() and right.isdecimal() and len(wrong) < 3
+    return abs(int(wrong) - int(right)) if decimal else 0
 
 
 def _changed(seen: Described, question: Question, wrong: str, draw: random.Random) -> Described | None:
