@@ -129,7 +129,7 @@ class TransformersEngine:
                 )
                 for sample in samples
             ]
-            reply = self._reply(request, prompt, await batches.ask(rows))
+            reply = self._reply(request, loaded.name, prompt, await batches.ask(rows))
         if self._commit is not None:
             await self._commit(request, samples, reply)
         return reply
@@ -137,12 +137,13 @@ class TransformersEngine:
     def _mode(self, request: Request) -> str:
         return MODE if request.prefill else ""
 
-    def _reply(self, request: Request, prompt: Prepared, came: Sequence[Written | Failure]) -> Reply:
+    def _reply(
+        self, request: Request, name: str, prompt: Prepared, came: Sequence[Written | Failure]
+    ) -> Reply:
         outcomes: list[Outcome] = [
             one if isinstance(one, Failure) else Completion(one.text, one.finish_reason) for one in came
         ]
         written = sum(0 if isinstance(one, Failure) else one.tokens for one in came)
-        name = self.endpoint.identity.name
         return Reply(tuple(outcomes), prompt.length, written, mode=self._mode(request), model=name)
 
     async def _prepared(self, request: Request) -> Prepared | Failure:
@@ -164,8 +165,11 @@ class TransformersEngine:
     def _load(self) -> Loaded:
         from lpt_synth.engines.hf.loading import load, quiet
 
-        self._open.enter_context(quiet())
-        return load(self.endpoint, self._notice)
+        with ExitStack() as stack:
+            stack.enter_context(quiet())
+            loaded = load(self.endpoint, self._notice)
+            self._open = stack.pop_all()  # it stays quiet until the engine is closed
+        return loaded
 
     def _let_go(self) -> None:
         if self._batches is not None:

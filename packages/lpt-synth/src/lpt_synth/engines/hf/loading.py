@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, cast
 
 import torch
@@ -187,15 +188,32 @@ def _short(count: int) -> str:
     return str(count)
 
 
-@contextmanager
-def quiet() -> Generator[None]:
-    """Nothing of transformers' own log and progress bars but errors; as it was, afterwards."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+class _Quiet:
+    """Keeps transformers from writing to the terminal but errors, as long as anybody wants it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._wanted = 0
+        self._before = (0, False)
+
+    @contextmanager
+    def __call__(self) -> Generator[None]:
+        """No log and no progress bars inside; as it was, when the last one is out."""
+        with self._lock:
+            if not self._wanted:
+                self._before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+                logging.set_verbosity_error()
+                logging.disable_progress_bar()
+            self._wanted += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wanted -= 1
+                if not self._wanted:
+                    logging.set_verbosity(self._before[0])
+                    if self._before[1]:
+                        logging.enable_progress_bar()
+
+
+quiet = _Quiet()
