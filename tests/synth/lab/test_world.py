@@ -173,10 +173,10 @@ print(digest.hexdigest())
 def test_the_students_world_has_not_changed():
     # The weights that ship were trained on these scenes, and on none of the test split.
     assert [make_scene("train", n).layout for n in range(2)] == [
-        "0triangle,3triangle,4triangle,5diamond,6diamond,7diamond,8diamond",
+        "0triangle,2triangle,3circle,5circle,6circle,7triangle",
         "0triangle,1diamond,2diamond,3triangle,6square,8star",
     ]
-    hard = "0triangle,1diamond,2triangle,3diamond,5diamond,6triangle,8triangle"
+    hard = "0diamond,2triangle,5square,6cross,7cross,8diamond"
     assert make_scene("test", 0, level="hard").layout == hard
 
 

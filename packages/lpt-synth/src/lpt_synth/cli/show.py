@@ -27,7 +27,9 @@ _NAMES = {
     "judge": "verdicts",
 }
 _REFRESH_S = 0.25
-_FIRST_LINE_S, _LINE_EVERY_S = 2.0, 15.0
+_NOTICES_S = 0.25
+_FIRST_LINE_S, _EARLY_LINES_S, _LINE_EVERY_S = 2.0, 5.0, 15.0
+_EARLY_S = 60.0  # for so long, lines come more often
 
 
 @contextmanager
@@ -49,14 +51,14 @@ def _lines(meter: Meter) -> Generator[None]:
     done = threading.Event()
 
     def speak() -> None:
-        wait = _FIRST_LINE_S
-        told = 0
-        while not done.wait(wait):
+        told, due = 0, _FIRST_LINE_S
+        while not done.wait(_NOTICES_S):
             for notice in meter.notices[told:]:
+                told += 1
                 _say(notice)
-            told = len(meter.notices)
-            _say(_line(meter))
-            wait = _LINE_EVERY_S
+            if meter.seconds >= due:
+                _say(_line(meter))
+                due = meter.seconds + (_EARLY_LINES_S if meter.seconds < _EARLY_S else _LINE_EVERY_S)
 
     thread = threading.Thread(target=speak, name="lpt-progress", daemon=True)
     thread.start()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from lpt_core import ConfigError, DataError
+from lpt_synth.lab.student import STUDENT, shipped_student
 from lpt_synth.lab.world import CAPTIONS_FILE, World, write_world
 from lpt_synth.rundir import write_atomically
 
-STUDENT = "lab-student-v1"
 _MARK = "# The configuration of `lpt-synth demo`"
 _CONFIG = """\
 {mark}, an ordinary one: change it, and run it with
@@ -128,6 +127,6 @@ def copy_student(to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     unfinished = to.with_name(f".{to.name}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
-    with resources.as_file(resources.files("lpt_synth.lab.student") / "weights" / STUDENT) as shipped:
+    with shipped_student() as shipped:
         shutil.copytree(shipped, unfinished)
     unfinished.replace(to)

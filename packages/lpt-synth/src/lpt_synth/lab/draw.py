@@ -9,16 +9,13 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from lpt_core import derived_int
-from lpt_synth.lab.scene import DIFFICULTIES, Scene, Thing
+from lpt_synth.lab.scene import CELL, DIFFICULTIES, SIDE, Scene, Thing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw as Pen
 
-SIDE = 84
-"""Width and height of a picture in pixels; a cell of 28 is one visual token of a Qwen2.5-VL."""
-CELL = SIDE // 3
-COVERED = 0.08
+COVERED = 0.05
 """Share of a shape that must lie behind another for a caption to say so."""
 
 _FINE = 4  # drawn four times as large, then reduced, which makes smooth edges

@@ -30,6 +30,10 @@ PLACES = (
 )
 """In reading order; cell ``i`` is in row ``i // 3`` and column ``i % 3``."""
 
+SIDE = 84
+"""Width and height of a picture in pixels; a cell of 28 is one visual token of a Qwen2.5-VL."""
+CELL = SIDE // 3
+
 LEVELS: tuple[Level, ...] = get_args(Level)
 SPLITS: tuple[Split, ...] = get_args(Split)
 # Of a hundred layouts so many are the split's; all others belong to training.
@@ -43,8 +47,8 @@ class Difficulty:
     Attributes:
         shapes: The fewest and the most shapes of a scene.
         patterns: Shapes may be striped, dotted or ringed.
-        shift: How far a shape may stand from the middle of its cell, in pixels of 84; from 3 on, large
-            neighbours overlap.
+        shift: How far a shape may stand from the middle of its cell, in pixels of 84, but hardly across the
+            picture's edge; from 5 on, large neighbours overlap.
         noise: Standard deviation of the pixels' noise, of 255.
         tint: How far a colour may stray in each channel, of 255.
     """
@@ -59,7 +63,7 @@ class Difficulty:
 DIFFICULTIES: dict[Level, Difficulty] = {
     "easy": Difficulty(shapes=(3, 5), patterns=False, shift=1, noise=0, tint=8),
     "medium": Difficulty(shapes=(4, 7), patterns=True, shift=2.5, noise=6, tint=18),
-    "hard": Difficulty(shapes=(5, 9), patterns=True, shift=5, noise=14, tint=30),
+    "hard": Difficulty(shapes=(5, 9), patterns=True, shift=8, noise=14, tint=30),
 }
 
 
@@ -166,15 +170,24 @@ def _things(draw: random.Random, difficulty: Difficulty) -> tuple[Thing, ...]:
 
     def thing(cell: int, shape: str, colour: str) -> Thing:
         size = draw.choice(SIZES)
+        radius = round(draw.uniform(*RADII[size]), 2)
+        row, column = divmod(cell, 3)
         return Thing(
             cell=cell,
             shape=shape,
             colour=colour,
             size=size,
             pattern=draw.choice(patterns),
-            dx=round(draw.uniform(-shift, shift), 2),
-            dy=round(draw.uniform(-shift, shift), 2),
-            radius=round(draw.uniform(*RADII[size]), 2),
+            dx=_inside(column, draw.uniform(-shift, shift), radius),
+            dy=_inside(row, draw.uniform(-shift, shift), radius),
+            radius=radius,
         )
 
     return tuple(thing(cell, *name) for cell, name in zip(cells, names, strict=True))
+
+
+def _inside(line: int, shift: float, radius: float) -> float:
+    """A shift in one direction that keeps most of the shape in the picture; ``line`` is its row or column."""
+    room = max(0.0, CELL / 2 - 0.9 * radius)
+    lowest, highest = (-room if line == 0 else -CELL), (room if line == 2 else CELL)
+    return round(min(highest, max(lowest, shift)), 2)

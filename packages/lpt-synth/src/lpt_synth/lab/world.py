@@ -12,9 +12,9 @@ from pathlib import Path
 
 from lpt_core import MCQ, Caption, ConfigError, DataError, ImageRef, derived_int
 from lpt_synth.lab.captions import write_caption
-from lpt_synth.lab.draw import SIDE, draw_scene, overlaps
+from lpt_synth.lab.draw import draw_scene, overlaps
 from lpt_synth.lab.questions import scene_questions
-from lpt_synth.lab.scene import Level, Scene, Split, make_scene
+from lpt_synth.lab.scene import SIDE, Level, Scene, Split, make_scene
 from lpt_synth.rundir import write_atomically
 
 SOURCE = "lpt-lab"

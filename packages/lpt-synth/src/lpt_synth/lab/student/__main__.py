@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from pathlib import Path
+from typing import cast
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch; more than one seldom helps (1)")
     standard = Schooling()
     for one in fields(Schooling):
-        value = getattr(standard, one.name)
+        value = cast(int | float, getattr(standard, one.name))
         name = f"--{one.name.replace('_', '-')}"
         parser.add_argument(name, type=type(value), default=value, metavar="N", help=f"({value})")
     given = vars(parser.parse_args())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from lpt_synth.lab.student.lessons import Lesson
+from lpt_synth.lab.student.tokenizer import token_id
 
 if TYPE_CHECKING:
     import torch
@@ -42,15 +43,15 @@ class Batches:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
-        self._image = int(tokenizer.convert_tokens_to_ids("<|image_pad|>"))
-        self._pad = int(tokenizer.convert_tokens_to_ids("<|endoftext|>"))
+        self._image = token_id(tokenizer, "<|image_pad|>")
+        self._pad = token_id(tokenizer, "<|endoftext|>")
 
     def prompt(self, lesson: Lesson) -> str:
         """The text before the answer, one image token for the picture."""
         user = [{"type": "image"}, {"type": "text", "text": lesson.user}]
         system = [{"role": "system", "content": lesson.system}] if lesson.system else []
         return str(
-            self._tokenizer.apply_chat_template(
+            cast(Any, self._tokenizer).apply_chat_template(
                 [*system, {"role": "user", "content": user}], tokenize=False, add_generation_prompt=True
             )
         )

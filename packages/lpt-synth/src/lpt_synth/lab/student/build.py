@@ -1,11 +1,15 @@
 """Building the student: a Qwen2.5-VL of some two million parameters, with the real processor classes."""
 
+# torch and transformers leave parts of what is used here without types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from lpt_synth.lab.draw import SIDE
+from lpt_synth.lab.scene import SIDE
+from lpt_synth.lab.student.tokenizer import SPECIAL, token_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
@@ -20,7 +24,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalG
     """A model with random weights from torch's generator; heads of 32, the smallest that vLLM serves."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens}
+    ids = {token: token_id(tokenizer, token) for token in SPECIAL}
     text: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "hidden_size": HIDDEN,
@@ -59,7 +63,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLProcessor:
     """The processor of Qwen2.5-VL, for pictures between the lab's size and four times its area."""
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
-    bounds = {"min_pixels": SIDE * SIDE, "max_pixels": 4 * SIDE * SIDE}
+    bounds: dict[str, Any] = {"min_pixels": SIDE * SIDE, "max_pixels": 4 * SIDE * SIDE}
     return Qwen2_5_VLProcessor(
         image_processor=Qwen2VLImageProcessor(**bounds),
         tokenizer=tokenizer,
@@ -72,5 +76,5 @@ def save_student(model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_V
     """Write a folder that transformers, TRL, lmms-eval and vLLM load, weights in bfloat16."""
     import torch
 
-    model.to(torch.bfloat16).save_pretrained(to)
+    cast(Any, model).to(torch.bfloat16).save_pretrained(to)
     processor.save_pretrained(to)

@@ -1,5 +1,8 @@
 """Teaching the student's language model to say what its tower sees, the tower frozen."""
 
+# torch and transformers leave parts of what is used here without types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import random

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lpt_core import MCQ, Presentation, Verdict, derived_int, verify
@@ -68,6 +69,16 @@ def items(
         mcq, shown = teaching.present(question, draw)
         found.append(Item(scene, question, mcq, shown, teaching.lesson(number, mcq, shown, think=think)))
     return found
+
+
+def load_student(folder: Path) -> tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]:
+    """A student and its processor, in float32."""
+    import transformers
+
+    library: Any = transformers  # its loading is typed in part alone
+    model = library.Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype="float32")
+    processor = library.Qwen2_5_VLProcessor.from_pretrained(folder)
+    return model.eval(), processor
 
 
 def answers(

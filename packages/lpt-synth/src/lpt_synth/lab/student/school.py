@@ -1,5 +1,8 @@
 """From nothing to a student in a folder: tokenizer, tower, language model, and what it then knows."""
 
+# torch and transformers leave parts of what is used here without types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import json
@@ -18,7 +21,7 @@ from lpt_synth.lab.student.batches import Batches
 from lpt_synth.lab.student.build import HIDDEN, build_model, build_processor, save_student
 from lpt_synth.lab.student.language import Class, Lessons
 from lpt_synth.lab.student.lessons import Teaching
-from lpt_synth.lab.student.measure import answers, items, score
+from lpt_synth.lab.student.measure import answers, items, load_student, score
 from lpt_synth.lab.student.schooling import Curve, Schooling, training_scenes
 from lpt_synth.lab.student.tokenizer import make_tokenizer
 from lpt_synth.lab.student.tower import Eye, teach_tower
@@ -138,16 +141,14 @@ class School:
 
     def _finish(self, model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor) -> None:
         """Save, and examine what was saved: bfloat16 weights, read back."""
-        from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
-
         seconds = self.curve.seconds
         save_student(model, processor, self.to)
-        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(self.to, dtype="float32")
+        model, processor = load_student(self.to)
         scores: dict[str, Any] = {}
         for level in LEVELS:
             for think in (True, False):
                 asked = items("test", _TEST, seed=self.how.seed, level=level, think=think)
-                marks = score(asked, answers(model, AutoProcessor.from_pretrained(self.to), asked))
+                marks = score(asked, answers(model, processor, asked))
                 scores[f"{level}, {'thinking' if think else 'at once'}"] = asdict(marks)
                 self.tell(f"test, {level}, {'thinking' if think else 'at once'}: {marks.right:.3f} right")
         record = {

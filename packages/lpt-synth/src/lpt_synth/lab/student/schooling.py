@@ -35,7 +35,7 @@ class Schooling:
     scenes: int = 16_000
     per_scene: int = 8
     tower_steps: int = 600
-    steps: int = 3000
+    steps: int = 2400
     batch: int = 64
     tower_rate: float = 2e-3
     rate: float = 2e-3

@@ -1,9 +1,12 @@
 """The student's tokenizer: byte-level BPE over the world's own texts, in Qwen's form."""
 
+# torch and transformers leave parts of what is used here without types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from lpt_core import AnswerStyle, load_prompt
 
@@ -59,6 +62,11 @@ def whole_sentences() -> tuple[str, ...]:
     systems = [load_prompt(name, 1).render() for name in ("think_system", "direct_system")]
     lines = [line for text in (*systems, *rendered) for line in text.splitlines() if line]
     return tuple(dict.fromkeys(lines))
+
+
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """The id of one token."""
+    return cast(int, tokenizer.convert_tokens_to_ids(token))
 
 
 def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:

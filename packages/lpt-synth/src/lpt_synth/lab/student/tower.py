@@ -1,5 +1,8 @@
 """Teaching the student's tower to see: what stands in each cell."""
 
+# torch and transformers leave parts of what is used here without types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import random
