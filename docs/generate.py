@@ -1,4 +1,4 @@
-"""Writes what of the reference is made from code: configuration, recipes, commands.
+"""Writes what of the reference is made from code: configuration, recipes, commands, the lab's student.
 
 uv run python docs/generate.py            # write
 uv run python docs/generate.py --check    # fail if a page is not current
@@ -13,6 +13,7 @@ import typing
 from importlib import resources
 from pathlib import Path
 
+import student
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -40,12 +41,19 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("select.pairs.*", config.PairQuota),
     ("*.sampling", Sampling),
 ]
-COMMANDS = ("init", "run", "plan", "status", "export", "show-recipe")
+COMMANDS = ("init", "run", "plan", "status", "export", "demo", "lab-questions", "show-recipe")
 
 
 def pages() -> dict[str, str]:
     """Every generated page, by its file's name."""
-    return {"configuration.md": configuration(), "recipes.md": recipes(), "commands.md": commands()}
+    record = student.record()
+    return {
+        "configuration.md": configuration(),
+        "recipes.md": recipes(),
+        "commands.md": commands(),
+        "lab-student.md": student.page(record),
+        "lab-student.svg": student.curve(record),
+    }
 
 
 def configuration() -> str:
@@ -136,8 +144,9 @@ def main() -> int:
     if "--check" in sys.argv[1:]:
         print(f"not current: {', '.join(stale)}; run `just generate`" if stale else "current")
         return 1 if stale else 0
+    made = pages()
     for name in stale:
-        (REFERENCE / name).write_text(pages()[name], encoding="utf-8")
+        (REFERENCE / name).write_text(made[name], encoding="utf-8")
     return 0
 
 
