@@ -20,7 +20,11 @@ from lpt_synth.engines import transformers as engine_module
 from lpt_synth.engines.transformers import MODE, TransformersEngine
 from lpt_synth.images import ImageCache
 from lpt_synth.jobs import run
+from lpt_synth.make_engines import make_engines
 from lpt_synth.meter import Meter
+from lpt_synth.model_folder import folder_digest
+from lpt_synth.rundir import RunDir
+from lpt_synth.status import StoredRun
 from lpt_synth.store import Store
 from lpt_synth.types import Completion, Failure, Model, Reply, Request
 
@@ -397,6 +401,13 @@ def test_a_run_with_a_thinker_in_the_process(
     assert report.result.tally["think.answered"] == 12
     assert {model for model, _, _ in play.calls} <= {"asker", "expander"}
     assert any(notice.startswith("tiny-vision: ") for notice in meter.notices)
+    out = RunDir(tmp_path / "a")
+    with out.open_store() as store:
+        stored = StoredRun(out, out.config(), store)
+        shorts = [short for tree in stored.trees() for node in tree.mcqs for short in node.shorts]
+    sources = {segment.provenance for short in shorts for segment in short.trace.segments}
+    made = {(p.engine, p.model, p.revision) for p in sources if p is not None}
+    assert made == {("transformers", "tiny-vision", folder_digest(vision_model))}
     asked = len(play.calls)
     again = Meter()
     assert run(config, tmp_path / "a", meter=again).result.done
@@ -410,3 +421,20 @@ def test_a_run_with_a_thinker_in_the_process(
             rows.append(sorted(store.query(thoughts)))
     assert len(rows[0]) == 12
     assert rows[0] == rows[1]
+
+
+def test_roles_that_load_the_same_model_share_it(
+    a_config: Callable[..., RunConfig], text_model: Path, tmp_path: Path
+) -> None:
+    data = a_config().model_dump(mode="json")
+    end = {"engine": "transformers", "model": str(text_model)}
+    data["endpoints"] |= {
+        "asker": end,
+        "expander": end | {"licence": "MIT"},
+        "thinker": end | {"batch_size": 3},
+    }
+    config = RunConfig.model_validate_json(json.dumps(data))
+    with Store.open(tmp_path / "store.sqlite", create=True) as store:
+        engines = make_engines(config, store, Meter())
+    assert engines["asker"] is engines["expander"]
+    assert engines["asker"] is not engines["thinker"]

@@ -94,10 +94,7 @@ class TransformersEngine:
             EndpointError: It cannot be loaded.
         """
         if self._loaded is None:
-            self._loaded = await asyncio.to_thread(self._load)
-            self._batches = Batches(self._compute, self.endpoint.batch_size, self.endpoint.max_batch_tokens)
-            self._preparing = ThreadPoolExecutor(1, "lpt-prepare")
-            self._lost = 0
+            await asyncio.to_thread(self._load)
 
     async def close(self) -> None:
         """Stop what is computed, and let go of the model."""
@@ -162,14 +159,18 @@ class TransformersEngine:
 
     # ---- in threads ----------------------------------------------------------------------------------
 
-    def _load(self) -> Loaded:
+    def _load(self) -> None:
+        # Importing torch is half of the wait for a small model.
+        self._notice(f"loading {self.endpoint.identity.name} …")
         from lpt_synth.engines.hf.loading import load, quiet
 
         with ExitStack() as stack:
             stack.enter_context(quiet())
-            loaded = load(self.endpoint, self._notice)
+            self._loaded = load(self.endpoint, self._notice)
             self._open = stack.pop_all()  # it stays quiet until the engine is closed
-        return loaded
+        self._batches = Batches(self._compute, self.endpoint.batch_size, self.endpoint.max_batch_tokens)
+        self._preparing = ThreadPoolExecutor(1, "lpt-prepare")
+        self._lost = 0
 
     def _let_go(self) -> None:
         if self._batches is not None:

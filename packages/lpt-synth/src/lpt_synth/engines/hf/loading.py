@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from threading import Lock
 from typing import Any, cast
 
@@ -79,7 +80,6 @@ def load(endpoint: TransformersEndpoint, notice: Callable[[str], None]) -> Loade
     _same_as_ever(endpoint)
     device = _device(endpoint.device)
     name = endpoint.identity.name
-    notice(f"loading {name} …")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -104,6 +104,9 @@ def _load(
     where: dict[str, Any] = {} if folder else {"revision": endpoint.revision or "main"}
     config: Any = AutoConfig.from_pretrained(source, **where)
     sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    if sees:
+        # Without it transformers quietly takes other image processors, which make other pixels.
+        import_module("torchvision")
     processor: Any = AutoProcessor.from_pretrained(source, **where) if sees else None
     tokenizer: Any = processor.tokenizer if sees else AutoTokenizer.from_pretrained(source, **where)
     template = getattr(processor, "chat_template", None) or tokenizer.chat_template
