@@ -44,7 +44,7 @@ def page(known: dict[str, Any]) -> str:
         "",
         "![loss and validation accuracy](lab-student.svg)",
         "",
-        f"On {known['questions']} questions about test scenes, answered greedily, bfloat16 weights as shipped:",
+        f"On {known['questions']} questions about test scenes, answered greedily, weights as shipped:",
         "",
         "| | " + " | ".join(tests) + " |",
         "|---|" + "---|" * len(tests),

@@ -43,7 +43,7 @@ def test_the_student_answers_in_real_vllm_as_it_does_in_transformers(tmp_path: P
     theirs = [row["texts"][0] for row in rows]
     image_token = processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")
     assert all(row["prompt_token_ids"].count(image_token) == 9 for row in rows)
-    # Rounding differs, so a near-tie may fall otherwise; a wrong position or a wrong picture would change most.
+    # Rounding differs, so a near-tie may fall otherwise; a wrong position or picture would change most.
     same = sum(a.strip() == b.strip() for a, b in zip(ours, theirs, strict=True))
     assert same >= 0.9 * QUESTIONS, list(zip(ours, theirs, strict=True))
     assert score(asked, theirs).readable > 0.9
