@@ -1,8 +1,7 @@
-"""How tokens are drawn, and how batches are made up."""
+"""How tokens are drawn."""
 
 from __future__ import annotations
 
-import asyncio
 import math
 
 import pytest
@@ -10,7 +9,6 @@ import torch
 from transformers import RepetitionPenaltyLogitsProcessor
 
 from lpt_core import Sampling
-from lpt_synth.engines.batches import Row, next_batch
 from lpt_synth.engines.hf.draw import PenaliseRepetition, gumbel_noise, processors, settled
 
 SCORES = torch.tensor([2.0, 1.0, 0.5, -1.0, -3.0])
@@ -75,25 +73,3 @@ def test_what_a_request_leaves_open_is_the_model_s() -> None:
     assert given == Sampling(
         temperature=0.0, top_k=5, max_tokens=3, stop=("x",), top_p=0.9, repetition_penalty=1.05
     )
-
-
-def rows(*sizes: tuple[str, int]) -> list[Row[str, str]]:
-    loop = asyncio.new_event_loop()
-    try:
-        return [Row(f"{i}", group, length, length + 10, loop.create_future())
-                for i, (group, length) in enumerate(sizes)]  # fmt: skip
-    finally:
-        loop.close()
-
-
-def test_a_batch_is_the_oldest_row_and_those_nearest_in_length() -> None:
-    waiting = rows(("a", 50), ("a", 500), ("b", 50), ("a", 48), ("a", 60), ("a", 5))
-    assert [row.work for row in next_batch(waiting, 3, 10_000)] == ["0", "3", "4"]
-    assert [row.work for row in next_batch(waiting, 9, 10_000)] == ["0", "3", "4", "5", "1"]
-    assert [row.work for row in next_batch(waiting[2:], 9, 10_000)] == ["2"]
-
-
-def test_a_batch_is_bounded_in_tokens_but_takes_one_row_whatever_it_is() -> None:
-    waiting = rows(("a", 50), ("a", 500), ("a", 48))
-    assert [row.work for row in next_batch(waiting, 9, 120)] == ["0", "2"]
-    assert [row.work for row in next_batch(waiting, 9, 10)] == ["0"]
