@@ -11,7 +11,8 @@ import pytest
 from lpt_core import MCQ, Caption, ImageRef
 from lpt_synth.lab.captions import write_caption
 from lpt_synth.lab.draw import overlaps
-from lpt_synth.lab.questions import Question, questions
+from lpt_synth.lab.question import Question
+from lpt_synth.lab.questions import questions
 from lpt_synth.lab.scene import Scene, make_scene
 
 IMAGE = ImageRef(path="a.png", sha256="0" * 64, width=84, height=84)

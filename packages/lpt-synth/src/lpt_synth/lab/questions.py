@@ -5,38 +5,11 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from lpt_core import derived_int
 from lpt_synth.lab.draw import overlaps
+from lpt_synth.lab.question import DISTRACTORS, Question, colours, other_names, others
 from lpt_synth.lab.scene import COLOURS, PATTERNS, PLACES, SHAPES, Scene, Thing
-
-Label = Literal["Recognition", "Spatial", "Counting", "Other"]
-DISTRACTORS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question about a scene.
-
-    Attributes:
-        kind: Which maker wrote it ("colour_at"), for statistics.
-        label: The capability that it tests, as the asker's prompt names them.
-        text: The question itself.
-        answer: The right option.
-        distractors: Three wrong options of the same kind, plausible in the scene.
-        look: Where one looks for the answer, a sentence.
-        finding: What is found there, a sentence that ends in the answer.
-    """
-
-    kind: str
-    label: Label
-    text: str
-    answer: str
-    distractors: tuple[str, ...]
-    look: str
-    finding: str
 
 
 def questions(scene: Scene, covers: Sequence[tuple[Thing, Thing]], draw: random.Random) -> list[Question]:
@@ -89,7 +62,7 @@ def _colour_at(scene: Scene, draw: random.Random) -> Iterator[Question]:
             "Recognition",
             text.format(thing.place),
             thing.colour,
-            _others(thing.colour, _colours(scene), COLOURS, draw),
+            others(thing.colour, colours(scene), COLOURS, draw),
             f"I look at the {thing.place}.",
             f"The {thing.shape} there is {thing.colour}.",
         )
@@ -103,7 +76,7 @@ def _shape_at(scene: Scene, draw: random.Random) -> Iterator[Question]:
             "Recognition",
             text.format(thing.place),
             thing.shape,
-            _others(thing.shape, [other.shape for other in scene.things], SHAPES, draw),
+            others(thing.shape, [other.shape for other in scene.things], SHAPES, draw),
             f"I look at the {thing.place}.",
             f"There is a {thing.colour} {thing.shape}.",
         )
@@ -119,7 +92,7 @@ def _colour_of(scene: Scene, draw: random.Random) -> Iterator[Question]:
             "Recognition",
             text.format(thing.shape),
             thing.colour,
-            _others(thing.colour, _colours(scene), COLOURS, draw),
+            others(thing.colour, colours(scene), COLOURS, draw),
             f"The {thing.shape} is at the {thing.place}.",
             f"It is {thing.colour}.",
         )
@@ -133,7 +106,7 @@ def _pattern_of(scene: Scene, draw: random.Random) -> Iterator[Question]:
             "Recognition",
             text.format(thing.name),
             thing.pattern,
-            _others(thing.pattern, (), PATTERNS, draw),
+            others(thing.pattern, (), PATTERNS, draw),
             f"The {thing.name} is at the {thing.place}.",
             f"It is {thing.pattern}.",
         )
@@ -150,7 +123,7 @@ def _place_of(scene: Scene, draw: random.Random) -> Iterator[Question]:
             "Spatial",
             text.format(thing.name),
             thing.place,
-            _others(thing.place, [other.place for other in scene.things], PLACES, draw),
+            others(thing.place, [other.place for other in scene.things], PLACES, draw),
             f"I look for the {thing.name}.",
             f"It is at the {thing.place}.",
         )
@@ -173,7 +146,7 @@ def _beside(scene: Scene, draw: random.Random) -> Iterator[Question]:
                 "Spatial",
                 text.format(side, thing.name),
                 other.name,
-                _other_names(other, scene, draw, never=thing),
+                other_names(other, scene, draw, never=thing),
                 f"The {thing.name} is at the {thing.place}.",
                 f"At the {other.place}, {side} it, is the {other.name}.",
             )
@@ -192,7 +165,7 @@ def _direction(scene: Scene, draw: random.Random) -> Iterator[Question]:
                 "Spatial",
                 f"Seen from the {base.name}, where is the {thing.name}?",
                 side,
-                _others(side, (), sides, draw),
+                others(side, (), sides, draw),
                 f"The {base.name} is at the {base.place}, the {thing.name} at the {thing.place}.",
                 f"So it is {side}.",
             )
@@ -207,7 +180,7 @@ def _covers(scene: Scene, covers: Sequence[tuple[Thing, Thing]], draw: random.Ra
             "Spatial",
             f"What is partly hidden behind the {front.name}?",
             behind.name,
-            _other_names(behind, scene, draw, never=front),
+            other_names(behind, scene, draw, never=front),
             f"The {front.name} is at the {front.place}.",
             f"It covers a part of the {behind.name}.",
         )
@@ -273,7 +246,7 @@ def _most_common(scene: Scene, draw: random.Random) -> Iterator[Question]:
             "Other",
             "Which shape is there most often?",
             shape,
-            _others(shape, [thing.shape for thing in scene.things], SHAPES, draw),
+            others(shape, [thing.shape for thing in scene.things], SHAPES, draw),
             "I compare the shapes.",
             f"With {scene.count(shape=shape)} of them, it is the {shape}.",
         )
@@ -283,7 +256,7 @@ def _most_common(scene: Scene, draw: random.Random) -> Iterator[Question]:
             "Other",
             "Which colour is there most often?",
             colour,
-            _others(colour, _colours(scene), COLOURS, draw),
+            others(colour, colours(scene), COLOURS, draw),
             "I compare the colours.",
             f"With {scene.count(colour=colour)} of them, it is {colour}.",
         )
@@ -303,30 +276,3 @@ _MAKERS: tuple[Callable[[Scene, random.Random], Iterator[Question]], ...] = (
     _by_size,
     _most_common,
 )
-
-
-# ---- distractors -----------------------------------------------------------------------------------
-
-
-def _colours(scene: Scene) -> list[str]:
-    return [thing.colour for thing in scene.things]
-
-
-def _others(right: str, near: Sequence[str], pool: Sequence[str], draw: random.Random) -> tuple[str, ...]:
-    """Three others of a pool, those that are in the scene first."""
-    here = sorted(set(near) - {right})
-    away = sorted(set(pool) - {right, *here})
-    draw.shuffle(here)
-    draw.shuffle(away)
-    return tuple([*here, *away][:DISTRACTORS])
-
-
-def _other_names(right: Thing, scene: Scene, draw: random.Random, never: Thing) -> tuple[str, ...]:
-    """Names of three other things; where the scene has fewer, of things that it might have had."""
-    here = [thing.name for thing in scene.things if thing not in (right, never)]
-    draw.shuffle(here)
-    taken = {thing.name for thing in scene.things}
-    away = [f"{colour} {right.shape}" for colour in COLOURS]
-    free = [name for name in away if name not in taken]
-    draw.shuffle(free)
-    return tuple([*here, *free][:DISTRACTORS])

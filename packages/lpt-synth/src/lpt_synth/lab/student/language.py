@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from lpt_core import derived_int
-from lpt_synth.lab.questions import Question
+from lpt_synth.lab.question import Question
 from lpt_synth.lab.scene import Scene
 from lpt_synth.lab.student.batches import IGNORED, VISUAL_TOKENS, Batch, Batches
 from lpt_synth.lab.student.lessons import Lesson, Teaching

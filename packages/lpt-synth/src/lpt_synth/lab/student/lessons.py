@@ -8,7 +8,8 @@ from typing import get_args
 
 from lpt_core import MCQ, AnswerStyle, OptionStyle, Presentation, load_prompt
 from lpt_synth.lab.captions import scan
-from lpt_synth.lab.questions import Question, brief_thought
+from lpt_synth.lab.question import Question
+from lpt_synth.lab.questions import brief_thought
 from lpt_synth.lab.scene import Scene
 
 DESCRIBE = {True: "Describe every shape of the picture.", False: "Name the shapes of the picture."}

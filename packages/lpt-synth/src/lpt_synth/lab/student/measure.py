@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lpt_core import MCQ, Presentation, Verdict, derived_int, verify
 from lpt_synth.lab.draw import draw_scene
-from lpt_synth.lab.questions import Question, scene_questions
+from lpt_synth.lab.question import Question
+from lpt_synth.lab.questions import scene_questions
 from lpt_synth.lab.scene import Level, Scene, Split, make_scene
 from lpt_synth.lab.student.batches import Batches
 from lpt_synth.lab.student.lessons import Lesson, Teaching

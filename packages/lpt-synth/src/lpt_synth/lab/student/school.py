@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from lpt_core import derived_int
 from lpt_synth.lab.captions import write_caption
 from lpt_synth.lab.draw import overlaps
-from lpt_synth.lab.questions import Question, scene_questions
+from lpt_synth.lab.question import Question
+from lpt_synth.lab.questions import scene_questions
 from lpt_synth.lab.scene import LEVELS, Scene
 from lpt_synth.lab.student.batches import Batches
 from lpt_synth.lab.student.build import HIDDEN, build_model, build_processor, save_student

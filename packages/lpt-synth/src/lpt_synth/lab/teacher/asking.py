@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from lpt_core import LETTERS, parse_options, read_choice
 from lpt_synth.lab.captions import Described
-from lpt_synth.lab.questions import Question, questions
+from lpt_synth.lab.question import Question
+from lpt_synth.lab.questions import questions
 from lpt_synth.lab.teacher.details import concerned
 
 FEWEST, MOST = 4, 7

@@ -7,7 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from lpt_synth.lab.questions import Question, plural
+from lpt_synth.lab.question import Question
+from lpt_synth.lab.questions import plural
 from lpt_synth.lab.scene import COLOURS, PLACES, SHAPES, SIZES, Scene, Thing
 from lpt_synth.lab.teacher import phrases
 

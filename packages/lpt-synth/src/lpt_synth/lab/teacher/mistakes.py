@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from lpt_core import normal_text
 from lpt_synth.lab.captions import Described
-from lpt_synth.lab.questions import Question
+from lpt_synth.lab.question import Question
 from lpt_synth.lab.scene import COLOURS, PATTERNS, PLACES, SHAPES, Scene, Thing
 from lpt_synth.lab.teacher.details import concerned
 from lpt_synth.lab.teacher.reading import Answer, Asked, answer_of

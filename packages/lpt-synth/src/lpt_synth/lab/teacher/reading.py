@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from lpt_core import AnswerStyle, normal_text
 from lpt_synth.lab.captions import Described, read_caption
-from lpt_synth.lab.questions import Question, questions
+from lpt_synth.lab.question import Question
+from lpt_synth.lab.questions import questions
 from lpt_synth.lab.scene import Thing
 
 T = TypeVar("T")

@@ -9,7 +9,8 @@ from lpt_core import MCQ, Presentation, derived_int
 from lpt_synth.config import ExpandConfig
 from lpt_synth.lab.captions import Described
 from lpt_synth.lab.draw import overlaps
-from lpt_synth.lab.questions import Question, brief_thought, questions
+from lpt_synth.lab.question import Question
+from lpt_synth.lab.questions import brief_thought, questions
 from lpt_synth.lab.scene import LEVELS, make_scene
 from lpt_synth.lab.teacher.details import said
 from lpt_synth.lab.teacher.reading import Asked, answer_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lpt_core import LETTERS
 from lpt_synth.lab.captions import scan
-from lpt_synth.lab.questions import Question
+from lpt_synth.lab.question import Question
 from lpt_synth.lab.scene import PLACES, Scene, Thing
 from lpt_synth.lab.teacher import phrases
 from lpt_synth.lab.teacher.details import concerned, detail, said
