@@ -362,7 +362,7 @@ def test_a_broken_folder_is_told_without_a_traceback(
 
 
 def test_an_id_that_no_hub_has_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(EndpointError, match="cannot be loaded"):
         replies(Path("nobody/nothing"), [ask()])
 
