@@ -67,6 +67,11 @@ def test_repetition_is_penalised_as_transformers_does_and_padding_is_not() -> No
     assert torch.equal(second[0], theirs(longer[:1, 2:], scores[:1])[0])
 
 
+def test_marks_beyond_the_vocabulary_are_no_repetition() -> None:
+    penalise = PenaliseRepetition(2.0, torch.ones(1, 3, dtype=torch.int64))
+    assert penalise(torch.tensor([[1, 99, 7]]), torch.ones(1, 6)).tolist() == [[1, 0.5, 1, 1, 1, 1]]
+
+
 def test_what_a_request_leaves_open_is_the_model_s() -> None:
     own = Sampling(temperature=0.1, top_p=0.9, repetition_penalty=1.05)
     given = settled(Sampling(temperature=0.0, top_k=5, max_tokens=3, stop=("x",)), own)

@@ -97,7 +97,10 @@ class PenaliseRepetition(LogitsProcessor):
         """Scores of the next tokens, lower for those that stand there already."""
         if self._counts is None:
             self._counts = torch.zeros(scores.shape, dtype=torch.int64, device=scores.device)
-            self._counts.scatter_add_(1, input_ids, self._mask)
+            # Some models' marks for images lie beyond what they can write.
+            last_token = scores.shape[1] - 1
+            written = self._mask * (input_ids <= last_token)
+            self._counts.scatter_add_(1, input_ids.clamp(max=last_token), written)
         else:
             last = cast(torch.Tensor, input_ids[:, -1:])
             self._counts.scatter_add_(1, last, torch.ones_like(last))
