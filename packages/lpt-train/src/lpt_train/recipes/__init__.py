@@ -1,0 +1,1 @@
+"""What the recipes fill in, as YAML."""
