@@ -1,0 +1,1 @@
+"""Preference optimisation on pairs that share what they have in common."""
