@@ -82,10 +82,11 @@ def _answer(number: int, option: int) -> str:
 
 
 def _thought(number: int, option: int) -> str:
-    stop = "." if number % 4 < 2 else ""
+    # With a full stop, which is one token with the cue's line break, and without.
+    end = f"so the answer is ({LETTERS[option]})." if number % 4 < 2 else "that is clear"
     return (
         f"In row {number} there is a {SHAPES[number % 4]}, beside a {SHAPES[(number + 1) % 4]}. "
-        f"It looks {COLOURS[option]}, so the answer is ({LETTERS[option]}){stop}"
+        f"It looks {COLOURS[option]}, {end}"
     )
 
 

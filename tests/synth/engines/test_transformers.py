@@ -438,3 +438,13 @@ def test_roles_that_load_the_same_model_share_it(
         engines = make_engines(config, store, Meter())
     assert engines["asker"] is engines["expander"]
     assert engines["asker"] is not engines["thinker"]
+
+
+def test_nothing_is_loaded_for_a_run_that_asks_nothing(text_model: Path) -> None:
+    told: list[str] = []
+
+    async def nothing(engine: TransformersEngine) -> None:
+        pass
+
+    use(text_model, nothing, notice=told.append)
+    assert told == []

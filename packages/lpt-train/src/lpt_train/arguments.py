@@ -31,7 +31,8 @@ def accumulation(stage: StageConfig, name: str, world: int) -> int:
     at_once = stage.micro_batch * world
     if stage.batch_size % at_once:
         raise ConfigError(
-            f"{name}.batch_size is {stage.batch_size}, and {world} devices take {stage.micro_batch} rows each.",
+            f"{name}.batch_size is {stage.batch_size}, "
+            f"and {world} devices take {stage.micro_batch} rows each.",
             f"give a multiple of {at_once}",
         )
     return stage.batch_size // at_once
@@ -83,8 +84,10 @@ def training_arguments(
         "ddp_find_unused_parameters": False,
     }
     _fits(stage, name, set(ours))
+    given: dict[str, Any] = {"disable_tqdm": True, "logging_first_step": True} | ours
+    given.update(stage.trainer)
     try:
-        return TrainingArguments(**{"disable_tqdm": True, "logging_first_step": True} | ours | stage.trainer)
+        return TrainingArguments(**given)
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
         said = " ".join(str(error).split())[:300]
         raise ConfigError(f"{name}.trainer does not fit: {said}") from error

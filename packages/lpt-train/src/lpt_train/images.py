@@ -92,6 +92,17 @@ class Pictures:
         self._kept: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
         self._grids: dict[str, Grid] = {}
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides how many patches an image makes."""
+        size = self._processor.size
+        return {
+            "policy": self.policy.label,
+            "pixels": [int(size["shortest_edge"]), int(size["longest_edge"])],
+            "patch": int(self._processor.patch_size),
+            "merge": int(self._processor.merge_size),
+        }
+
     def grid(self, image: ImageRef) -> Grid:
         """How many patches the image makes, from its file's header alone.
 

@@ -264,5 +264,5 @@ def _tensor_digest(item: tuple[str, Tensor]) -> bytes:
     digest = hashlib.blake2b(digest_size=32)
     digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
     flat = tensor.detach().to("cpu").contiguous().reshape(-1)
-    digest.update(memoryview(flat.view(torch.uint8).numpy()))
+    digest.update(cast(bytes, flat.view(torch.uint8).numpy()))  # a buffer, which is all that is needed
     return digest.digest()

@@ -76,6 +76,8 @@ class TransformersEngine:
         self._images = images
         self._commit = commit
         self._notice = notice or _say_nothing
+        self._is_open = False
+        self._loading: asyncio.Future[None] | None = None
         self._loaded: Loaded | None = None
         self._batches: Batches[_Work, Written | Failure] | None = None
         # Tokenizers and image processors are not made for several threads at once.
@@ -87,30 +89,31 @@ class TransformersEngine:
         return f"TransformersEngine({self.endpoint.model!r})"
 
     async def open(self) -> None:
-        """Load the model.
+        """Be ready to load the model, which is done when it is first asked.
 
-        Raises:
-            ConfigError: The model cannot be used for this, or there is no such device.
-            EndpointError: It cannot be loaded.
+        A run that asks nothing (it was finished before) does not wait for gigabytes, and the other roles
+        may begin meanwhile.
         """
-        if self._loaded is None:
-            await asyncio.to_thread(self._load)
+        self._is_open = True
 
     async def close(self) -> None:
         """Stop what is computed, and let go of the model."""
+        self._is_open = False
+        if self._loading is not None:  # a thread cannot be stopped
+            await asyncio.gather(self._loading, return_exceptions=True)
+            self._loading = None
         await asyncio.to_thread(self._let_go)
 
     async def complete(self, request: Request, samples: Sequence[int]) -> Reply:
         """Answer the samples with these numbers; see ``Engine.complete``.
 
         Raises:
-            EndpointError: The model fails at everything, or the engine is not open.
-            ConfigError: The chat template fails, or a text model is shown an image.
+            EndpointError: The model cannot be loaded or fails at everything, or the engine is not open.
+            ConfigError: The model cannot be used for this, there is no such device, the chat template
+                fails, or a text model is shown an image.
         """
-        loaded, batches = self._loaded, self._batches
-        if loaded is None or batches is None:
-            raise EndpointError(f"{self!r} is not open.")
-        prompt = await self._prepared(request)
+        loaded, batches = await self._ready()
+        prompt = await self._prepared(loaded, request)
         if isinstance(prompt, Failure):
             reply = Reply((prompt,) * len(samples), mode=self._mode(request), model=loaded.name)
         else:
@@ -131,6 +134,17 @@ class TransformersEngine:
             await self._commit(request, samples, reply)
         return reply
 
+    async def _ready(self) -> tuple[Loaded, Batches[_Work, Written | Failure]]:
+        """The model, loaded by the first who asks."""
+        if not self._is_open:
+            raise EndpointError(f"{self!r} is not open.")
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(asyncio.to_thread(self._load))
+        await asyncio.shield(self._loading)
+        if self._loaded is None or self._batches is None:
+            raise EndpointError(f"{self!r} was closed.")
+        return self._loaded, self._batches
+
     def _mode(self, request: Request) -> str:
         return MODE if request.prefill else ""
 
@@ -143,11 +157,10 @@ class TransformersEngine:
         written = sum(0 if isinstance(one, Failure) else one.tokens for one in came)
         return Reply(tuple(outcomes), prompt.length, written, mode=self._mode(request), model=name)
 
-    async def _prepared(self, request: Request) -> Prepared | Failure:
+    async def _prepared(self, loaded: Loaded, request: Request) -> Prepared | Failure:
         """The prompt with its images, made beside the computing thread."""
         from lpt_synth.engines.hf.prompts import prepare
 
-        assert self._loaded is not None
         parts = [part for message in request.messages for part in message.content]
         try:
             urls = [await self._images(part.image) for part in parts if isinstance(part, ImagePart)]
@@ -155,7 +168,7 @@ class TransformersEngine:
             # An image that has gone since it was looked at: this request's fault, and no reason to stop.
             return Failure("refused", str(error))
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._preparing, prepare, self._loaded, request, urls)
+        return await loop.run_in_executor(self._preparing, prepare, loaded, request, urls)
 
     # ---- in threads ----------------------------------------------------------------------------------
 
