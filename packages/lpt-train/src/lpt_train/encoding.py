@@ -16,11 +16,9 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +33,7 @@ from lpt_core import (
     fingerprint,
 )
 from lpt_train.images import Pictures, PixelPolicy
+from lpt_train.segments import SegmentMap
 
 PrefixLoss = Literal["masked", "full"]
 """Whether a wrong first thought bears no loss, or all of a response does, as in the paper's release."""
@@ -156,10 +155,10 @@ class Encoder:
             ids += new
             regions += ["image" if is_image else "prompt"] * len(new)
         start = len(ids)
-        marks = _Marks(response, full=self.prefix_loss == "full")
+        segments = SegmentMap(response, full=self.prefix_loss == "full")
         body, spans = self._tokens(text)
-        tokens = [marks.token(*span) for span in spans]
-        ends = marks.end_bears_loss
+        tokens = [segments.of(*span) for span in spans]
+        ends = segments.end_bears_loss
         return Encoded(
             ids=(*ids, *body, *self._end),
             labels=(*[False] * start, *(token.loss for token in tokens), *[ends] * len(self._end)),
@@ -279,48 +278,3 @@ def _turn(message: Message, marked: Callable[[str], str]) -> dict[str, Any]:
         for part in message.content
     ]
     return {"role": message.role, "content": content}
-
-
-# ---- segments ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    region: str
-    loss: bool
-    straddles: bool
-
-
-class _Marks:
-    """Which segment each character of a response is in."""
-
-    def __init__(self, response: tuple[ResponseSegment, ...], *, full: bool) -> None:
-        self._segments = [segment for segment in response if segment.text]
-        self._ends = list(accumulate(len(segment.text) for segment in self._segments))
-        # A rejected response bears no loss at all, and still none when all of a response is trained.
-        everywhere = full and any(segment.loss for segment in self._segments)
-        self._loss = [segment.loss or everywhere for segment in self._segments]
-
-    @property
-    def end_bears_loss(self) -> bool:
-        """The end of the turn does where the text before it does."""
-        return self._loss[-1]
-
-    def token(self, start: int, end: int) -> _Token:
-        """What a token is that covers these characters.
-
-        It bears loss if any of them does, and counts as part of that segment, of those which bear loss
-        as it does, that has most of its characters; of two that have as many, the later one.
-        """
-        last = len(self._segments) - 1
-        first = min(bisect_right(self._ends, start), last)
-        touched = range(first, max(first, min(bisect_left(self._ends, end), last)) + 1)
-        loss = any(self._loss[place] for place in touched)
-        alike = [place for place in touched if self._loss[place] == loss]
-        owner = max(alike, key=lambda place: (self._shared(place, start, end), place))
-        return _Token(self._segments[owner].kind, loss, straddles=len(alike) < len(touched))
-
-    def _shared(self, place: int, start: int, end: int) -> int:
-        """How many characters of a stretch are in a segment."""
-        begin = self._ends[place - 1] if place else 0
-        return min(end, self._ends[place]) - max(start, begin)

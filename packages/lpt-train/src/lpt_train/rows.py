@@ -98,7 +98,7 @@ def holds_pairs(path: Path) -> bool:
     for _, text in _lines(path):
         try:
             value: object = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         return isinstance(value, dict) and "chosen" in value
     return False

@@ -1,0 +1,46 @@
+"""Training shows the pixels that synthesis showed: two packages that cannot import each other agree."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import lpt_synth.images as shown
+from lpt_synth.config import PixelPolicy as ShownPolicy
+from lpt_train.image_files import decoded
+from lpt_train.images import PixelPolicy, resized_size
+
+RULES = st.sampled_from(["area", "longer_side"])
+
+
+@given(st.integers(1, 30_000), st.integers(1, 30_000), st.integers(28, 3_000), RULES)
+def test_sizes_agree(width: int, height: int, limit: int, rule: Any) -> None:
+    ours = resized_size(width, height, PixelPolicy(rule=rule, limit=limit))
+    assert ours == shown.resized_size(width, height, ShownPolicy(rule=rule, limit=limit))
+
+
+def test_the_default_policies_agree() -> None:
+    assert PixelPolicy().model_dump().items() <= ShownPolicy().model_dump().items()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "I;16", "P"])
+@pytest.mark.parametrize("turn", [1, 6])
+def test_pixels_agree(tmp_path: Path, mode: str, turn: int) -> None:
+    path = tmp_path / "x.png"
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    gradient = Image.linear_gradient("L").resize((90, 61))
+    picture = gradient.convert("I").point(lambda level: level * 256) if mode == "I;16" else gradient
+    picture.convert(mode).save(path, exif=exif)
+    policy = ShownPolicy(limit=40, format="png")
+    then = Image.open(io.BytesIO(shown.encode_image(path, policy))).convert("RGB")
+    now = decoded(path.read_bytes(), path)
+    now = now.resize(resized_size(*now.size, PixelPolicy(limit=40)), Image.Resampling.LANCZOS)
+    assert now.size == then.size
+    assert now.tobytes() == then.tobytes()
