@@ -6,12 +6,15 @@ It is written last, so that a folder that has it is whole.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field, JsonValue, ValidationError
 
 from lpt_core import DataError, StoreError
+from lpt_train.config import TrainConfig
 from lpt_train.images import PixelPolicy
 from lpt_train.section import Section
 
@@ -80,6 +83,41 @@ class CheckpointRecord(Section):
             temporary.replace(folder / RECORD)
         except OSError as error:
             raise StoreError(f"{folder / RECORD} cannot be written: {error.strerror or error}.") from error
+
+
+_NOT_COURSE = frozenset(
+    {
+        *("data", "evaluation", "log_every", "save_every", "keep", "report_to", "workers"),
+        "gradient_checkpointing",
+    }
+)
+"""Settings of a stage that change what is written or how fast, and not where training goes."""
+
+
+def course_of(config: TrainConfig, stage: Literal["sft", "dpo"], devices: int) -> dict[str, JsonValue]:
+    """Every setting that decides where a training goes, by its place in the configuration.
+
+    A model's folder is left out, as it may be moved; its weights have a digest. So are the rows, which
+    have one too.
+    """
+    whole: dict[str, Any] = config.model_dump(mode="json", include={"seed", "model", "data", stage})
+    whole[stage] = {name: value for name, value in whole[stage].items() if name not in _NOT_COURSE}
+    if Path(config.model.name).is_dir():
+        del whole["model"]["name"]
+    return dict(_flat(whole, "")) | {"devices": devices}
+
+
+def _flat(tree: dict[str, Any], above: str) -> Iterator[tuple[str, JsonValue]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(cast("dict[str, Any]", value), f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that a training rests on."""
+    return {name: version(name) for name in ("lpt-train", "peft", "torch", "transformers")}
 
 
 def read_record(folder: Path) -> CheckpointRecord:

@@ -54,11 +54,20 @@ def load_processor(name: str, revision: str | None = None) -> Any:
         processor: Any = AutoProcessor.from_pretrained(name, **where)
         if getattr(processor, "image_processor", None) is None:
             raise ConfigError(f"the model {name} reads no images.", "give a vision-language model")
-        if not (getattr(processor, "chat_template", None) or processor.tokenizer.chat_template):
-            raise ConfigError(
-                f"the model {name} has no chat template.", "give a model that was tuned for chat"
-            )
+        template_of(processor)
     return processor
+
+
+def template_of(processor: Any) -> str:
+    """A processor's chat template.
+
+    Raises:
+        ConfigError: It has none.
+    """
+    template = getattr(processor, "chat_template", None) or processor.tokenizer.chat_template
+    if not isinstance(template, str):
+        raise ConfigError("the model has no chat template.", "give a model that was tuned for chat")
+    return template
 
 
 def load_model(config: ModelConfig, source: Path | None = None) -> Any:
