@@ -61,7 +61,7 @@ def _qwen3(attention: str) -> Any:
 
 
 def _whole_norms(model: Any) -> None:
-    """Norms that compute in the model's own type; the library's go through float32, which rounds gradients."""
+    """Norms that compute in the model's own type; the library's go through float32 and round gradients."""
     for module in model.modules():
         if type(module).__name__.endswith("RMSNorm"):
 
@@ -117,7 +117,9 @@ class Bench:
     draw: random.Random
 
     @classmethod
-    def of(cls, family: str = "qwen2.5", attention: str = "sdpa", dtype: torch.dtype = torch.float64) -> Bench:
+    def of(
+        cls, family: str = "qwen2.5", attention: str = "sdpa", dtype: torch.dtype = torch.float64
+    ) -> Bench:
         model = build(family, attention, dtype)
         vision = model.config.vision_config
         patch = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
@@ -154,7 +156,9 @@ class Bench:
     def collator(self, *, share: bool = True, sft: bool = True) -> PairCollator:
         return PairCollator(self.images, PAD, IMAGE, 2, share=share, sft=sft)
 
-    def batch(self, pairs: list[TokenPair], *, share: bool = True, sft: bool = True) -> dict[str, torch.Tensor]:
+    def batch(
+        self, pairs: list[TokenPair], *, share: bool = True, sft: bool = True
+    ) -> dict[str, torch.Tensor]:
         return self.collator(share=share, sft=sft)(
             [Scored(pair, (-30.0 - i, -28.5)) for i, pair in enumerate(pairs)]
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -148,7 +148,7 @@ class PairCollator:
         pictures = [self.images.tensors(image) for _, image in rows]
         places: list[Tensor] = []
         for (tree, _), picture in zip(rows, pictures, strict=True):
-            grids = [(int(t), int(h), int(w)) for t, h, w in picture["image_grid_thw"].tolist()]
+            grids = cast("list[tuple[int, int, int]]", picture["image_grid_thw"].tolist())
             prompt = tree.tokens[: tree.prompt_length]
             before, start = prompt_positions(prompt, grids, image_token=self.image_token, merge=self.merge)
             after = (torch.tensor(tree.depths, dtype=torch.long) + start).expand(3, -1)

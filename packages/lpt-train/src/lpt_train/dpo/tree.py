@@ -5,8 +5,8 @@ each further response what none before it began with. A token attends to its anc
 the position that it has in its own response, so that every hidden state is the one that the plain
 computation gives. The last token of a response predicts nothing and is not encoded.
 
-For a preference pair whose rejected thought is the beginning of the chosen one (91 of the authors' 104 example
-pairs) this halves the tokens; several pairs about one question share more.
+For a pair whose rejected thought is the beginning of the chosen one (91 of the authors' 104 example pairs)
+this halves the tokens; several pairs about one question share more.
 """
 
 # torch leaves parts of what is used here without types.

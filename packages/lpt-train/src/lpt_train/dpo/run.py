@@ -1,0 +1,249 @@
+"""From a configuration to a model that prefers. Stopped or killed, the same call goes on where it was."""
+
+# torch and transformers leave parts of what is used here without types; what comes out of them is typed.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PrinterCallback
+
+from lpt_core import ConfigError, DataError, PreferencePair, fingerprint
+from lpt_train.arguments import training_arguments, world_size
+from lpt_train.checkpoint import RECORD, CheckpointRecord, course_of, read_record, versions
+from lpt_train.config import TrainConfig
+from lpt_train.dpo.collate import PairCollator
+from lpt_train.dpo.meter import PairLines
+from lpt_train.dpo.pairs import TokenPair
+from lpt_train.dpo.reference import ReferenceCache, reference_identity
+from lpt_train.dpo.shared import attention_of
+from lpt_train.dpo.trainer import PairRows, PreferenceTrainer, pair_order
+from lpt_train.encoding import Encoder
+from lpt_train.model import ADAPTER, load_processor, template_of
+from lpt_train.resume import NoteTaker, Start, clear_broken, find_start, model_to_train, same_course
+from lpt_train.rows import read_pairs
+from lpt_train.run_folder import RunFolder
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DPOResult:
+    """What a preference training has come to.
+
+    Attributes:
+        model: The folder of the model, or of its adapters.
+        record: What it says of itself.
+        dropped: Pairs that were too long.
+        resumed_from: The step that this call went on from; None where it began at the beginning.
+    """
+
+    model: Path
+    record: CheckpointRecord
+    dropped: int
+    resumed_from: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    records: list[PreferencePair]
+    tokens: list[TokenPair]
+    dropped: int = 0
+
+
+def train_dpo(
+    config: TrainConfig, out: Path, *, reference: Path | None = None, note: NoteTaker = lambda line: None
+) -> DPOResult:
+    """Train a model on preference pairs as a configuration says.
+
+    Args:
+        config: Its ``model``, ``data`` and ``dpo`` sections are used.
+        out: The run's folder; a run that was stopped there goes on.
+        reference: Where the reference's log-probabilities are kept; ``out/reference`` without. Runs that
+            start from the same weights can share one.
+        note: Is told, a line at a time, what happens.
+
+    Raises:
+        ConfigError: The configuration cannot be used, or the folder has a run with another.
+        DataError: The pairs cannot be trained on, or a checkpoint is not what it says it is.
+        StoreError: The folder cannot be written.
+    """
+    source = config.dpo.start
+    if source is not None and (source / ADAPTER).is_file():
+        raise ConfigError(
+            f"dpo.start: {source} holds adapters and no whole model.",
+            "make one of them and their base with `lpt-train merge`, and name that",
+        )
+    processor = load_processor(config.model.name, config.model.revision)
+    encoder = Encoder(processor, pixels=config.data.pixels, prefix_loss=config.data.prefix_loss)
+    pairs = _fitting(config.needs("dpo"), encoder, config, "dpo.data")
+    expected = _record(config, pairs.records, processor)
+    folder = RunFolder(out)
+    if (folder.model / RECORD).is_file():
+        record = read_record(folder.model)
+        same_course(folder.model, record, expected)
+        note(f"{out} is done: {record.step} updates")
+        return DPOResult(folder.model, record, pairs.dropped, record.step)
+    start = find_start(out, expected)
+    folder.create(config)
+    if start is not None:
+        note(f"going on from update {start.record.step}")
+    trainer = _trainer(config, folder, pairs, start, expected, encoder, reference or out / "reference", note)
+    if trainer.is_world_process_zero():
+        clear_broken(out, note)
+    if start is None or not start.at_end:
+        _reference_of_start(config, trainer, start)
+        trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
+    else:
+        trainer.state.global_step = start.record.step
+    trainer.check_frozen()
+    record = trainer.save_result(folder.model)
+    return DPOResult(folder.model, record, pairs.dropped, start.record.step if start else None)
+
+
+def _trainer(
+    config: TrainConfig,
+    folder: RunFolder,
+    pairs: _Pairs,
+    start: Start | None,
+    record: CheckpointRecord,
+    encoder: Encoder,
+    reference: Path,
+    note: NoteTaker,
+) -> PreferenceTrainer:
+    stage = config.dpo
+    arguments = training_arguments(
+        stage, "dpo", folder.path, precision=config.model.precision, seed=config.seed
+    )
+    # New adapters draw their beginning; nothing else here does.
+    torch.manual_seed(config.seed)
+    model, digest = model_to_train(
+        config.model, start, recompute=stage.gradient_checkpointing, source=stage.start
+    )
+    identity = reference_identity(
+        weights=digest,
+        encoder=encoder.identity,
+        arithmetic=f"{config.model.precision} {attention_of(model)} {arguments.device.type}",
+    )
+    cache = ReferenceCache(reference, identity, process=arguments.process_index)
+    order = pair_order(
+        pairs.tokens,
+        batch=stage.batch_size,
+        micro=stage.micro_batch * world_size(),
+        window=stage.sort_window,
+        seed=config.seed,
+    )
+    evaluation = None
+    if stage.evaluation is not None:
+        held_out = _fitting(stage.evaluation, encoder, config, "dpo.evaluation")
+        evaluation = PairRows(held_out.tokens, cache)
+    trainer = PreferenceTrainer(
+        settings=stage,
+        order=order,
+        cache=cache,
+        note=note,
+        record=record,
+        start_digest=digest,
+        model=model,
+        args=arguments,
+        data_collator=PairCollator(
+            encoder.pictures,
+            pad_token=encoder.pad,
+            image_token=int(model.config.image_token_id),
+            merge=int(model.config.vision_config.spatial_merge_size),
+            share=stage.shared_prefix,
+            sft=stage.sft_weight > 0,
+        ),
+        train_dataset=PairRows(pairs.tokens, cache),
+        eval_dataset=evaluation,
+        processing_class=encoder.tokenizer,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(PairLines(note))
+    return trainer
+
+
+def _reference_of_start(config: TrainConfig, trainer: PreferenceTrainer, start: Start | None) -> None:
+    """Make up for a cache that was lost: the model in memory is a checkpoint's, and no reference any more.
+
+    Where there are adapters, the model without them still is; the trainer sees to that.
+    """
+    if start is None or config.model.lora is not None or not trainer.lacking():
+        return
+    if trainer.sharded:
+        raise DataError(
+            "the reference's log-probabilities that this run began with are gone.",
+            "put its folder `reference` back, or begin the run anew in another --out",
+        )
+    model, digest = model_to_train(config.model, None, recompute=False, source=config.dpo.start)
+    if start.record.weights is None or digest != start.record.weights.start:
+        raise DataError(
+            f"the weights of {config.dpo.start or config.model.name} are not those that this run began with.",
+            "give the model that it began with: it is what the trained one is compared with",
+        )
+    trainer.fill_cache(model.to(trainer.args.device))
+
+
+def _record(config: TrainConfig, pairs: list[PreferencePair], processor: Any) -> CheckpointRecord:
+    systems = sorted({m.text for pair in pairs for m in pair.prompt if m.role == "system"})
+    return CheckpointRecord(
+        stage="dpo",
+        step=0,
+        model=config.model.name if config.dpo.start is None else str(config.dpo.start),
+        revision=config.model.revision if config.dpo.start is None else None,
+        adapter=config.model.lora is not None,
+        pixels=config.data.pixels,
+        template=fingerprint("template", template_of(processor)),
+        prompt=fingerprint("prompt", systems),
+        systems=tuple(systems[:16]),
+        rows=len(pairs),
+        data=fingerprint("rows", [_content(pair) for pair in pairs]),
+        course=course_of(config, "dpo", world_size()),
+        versions=versions(),
+    )
+
+
+def _content(pair: PreferencePair) -> list[Any]:
+    """What of a pair training depends on; where its image lies is nothing of it."""
+    return [
+        pair.image.sha256,
+        [[message.role, message.text] for message in pair.prompt],
+        [[segment.kind, segment.text, segment.loss] for segment in (*pair.chosen, *pair.rejected)],
+        len(pair.chosen),
+    ]
+
+
+def _fitting(path: Path, encoder: Encoder, config: TrainConfig, name: str) -> _Pairs:
+    """The pairs of a file that can be trained on.
+
+    Raises:
+        DataError: Some are too long and shall not be dropped, or are no pairs; or none is left.
+    """
+    wanted = [pair for pair in read_pairs(path) if pair.kind in config.dpo.kinds]
+    if not wanted:
+        raise DataError(f"{name}: {path} has no pairs of the kinds {', '.join(config.dpo.kinds)}.")
+    records: list[PreferencePair] = []
+    tokens: list[TokenPair] = []
+    too_long: list[str] = []
+    for number, pair in enumerate(wanted, 1):
+        chosen = encoder.encode(pair.prompt, pair.chosen)
+        rejected = encoder.encode(pair.prompt, pair.rejected)
+        length = max(len(chosen), len(rejected))
+        if length > config.data.max_tokens:
+            too_long.append(f"  pair {number} ({pair.id}): {length} tokens")
+            continue
+        records.append(pair)
+        tokens.append(TokenPair.of(pair.id, chosen, rejected))
+    if too_long and (config.data.too_long == "refuse" or not records):
+        more = f"\n  and {len(too_long) - _SHOWN} more" if len(too_long) > _SHOWN else ""
+        listed = "\n".join(too_long[:_SHOWN])
+        raise DataError(
+            f"{name}: {len(too_long)} of {len(wanted)} pairs are longer than {config.data.max_tokens} tokens:"
+            f"\n{listed}{more}",
+            "raise data.max_tokens, or leave them out with data.too_long: drop",
+        )
+    return _Pairs(records, tokens, len(too_long))
