@@ -204,10 +204,10 @@ class ResumingTrainer(Trainer):
 
         Mixed precision keeps weights in float32 to add small updates up; these are rounded to bfloat16 now.
         """
-        if self._record.course.get("model.precision") == "mixed" and not self._record.adapter:
-            if not self.sharded:
-                for parameter in cast(Any, self.model).parameters():
-                    parameter.data = parameter.data.to(torch.bfloat16)
+        mixed = self._record.course.get("model.precision") == "mixed"
+        if mixed and not self._record.adapter and not self.sharded:
+            for parameter in cast(Any, self.model).parameters():
+                parameter.data = parameter.data.to(torch.bfloat16)
         self.save_model(str(folder))
         record = self.record_now()
         if self.is_world_process_zero():
