@@ -43,6 +43,7 @@ REGIONS = ("prompt", "image", "format", "thought", "cue", "continuation", "answe
 
 _THINK = "<think>"
 _PRIVATE = range(0xE000, 0xF900)
+_MOST_REPEATING = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class Encoder:
         longest_first = sorted(self._special, key=len, reverse=True)
         self._splitter = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
         self._starts = re.compile(f"[{re.escape(''.join({token[0] for token in self._special}))}]")
+        self._repeating: dict[str, tuple[int, ...]] = {}
         self._end = self._end_of_turn()
 
     @cached_property
@@ -150,7 +152,7 @@ class Encoder:
         regions: list[str] = []
         for piece in self._head(prompt, opens_thought=text.startswith(_THINK)):
             is_image = piece.special and piece.text == self._image_token
-            new = [self._special[piece.text]] if piece.special else self._tokens(piece.text)[0]
+            new = (self._special[piece.text],) if piece.special else self._repeated(piece.text)
             new = new * self.pictures.tokens(image) if is_image else new
             ids += new
             regions += ["image" if is_image else "prompt"] * len(new)
@@ -193,6 +195,15 @@ class Encoder:
             spans.append((min(start, done), end))
             done = max(done, end)
         return list(made["input_ids"]), spans
+
+    def _repeated(self, text: str) -> tuple[int, ...]:
+        """Tokens of a stretch of a prompt: all rows have the same system prompt, many the same question."""
+        ids = self._repeating.get(text)
+        if ids is None:
+            if len(self._repeating) >= _MOST_REPEATING:
+                self._repeating.clear()
+            ids = self._repeating[text] = tuple(self._tokens(text)[0])
+        return ids
 
     def _head(self, prompt: tuple[Message, ...], *, opens_thought: bool) -> list[_Piece]:
         """The rendered prompt up to where the response begins."""

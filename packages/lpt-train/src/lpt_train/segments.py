@@ -31,6 +31,10 @@ class SegmentMap:
         self._ends = list(accumulate(len(segment.text) for segment in self._segments))
         everywhere = full and any(segment.loss for segment in self._segments)
         self._loss = [segment.loss or everywhere for segment in self._segments]
+        self._whole = [
+            Owner(segment.kind, loss, straddles=False)
+            for segment, loss in zip(self._segments, self._loss, strict=True)
+        ]
 
     @property
     def end_bears_loss(self) -> bool:
@@ -45,7 +49,10 @@ class SegmentMap:
         """
         last = len(self._segments) - 1
         first = min(bisect_right(self._ends, start), last)
-        touched = range(first, max(first, min(bisect_left(self._ends, end), last)) + 1)
+        final = min(bisect_left(self._ends, end), last)
+        if final <= first:
+            return self._whole[first]
+        touched = range(first, final + 1)
         loss = any(self._loss[place] for place in touched)
         alike = [place for place in touched if self._loss[place] == loss]
         owner = max(alike, key=lambda place: (self._shared(place, start, end), place))
