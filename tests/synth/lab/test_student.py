@@ -7,11 +7,10 @@ import json
 
 import pytest
 import torch
-from PIL import Image
 
 from lpt_synth.lab.captions import Described
 from lpt_synth.lab.draw import draw_scene, overlaps
-from lpt_synth.lab.scene import SIDE, make_scene
+from lpt_synth.lab.scene import Scene, make_scene
 from lpt_synth.lab.student import shipped_student
 from lpt_synth.lab.student.batches import Batches, positions_of
 from lpt_synth.lab.student.measure import Item, answers, items, load_student, score, verdicts
@@ -44,8 +43,8 @@ def test_it_is_right_well_above_chance_and_well_below_always(student, asked):
 
 @pytest.mark.slow
 def test_on_blank_pictures_it_falls_to_chance(student, asked):
-    blank = [Image.new("RGB", (SIDE, SIDE), (64, 64, 64)) for _ in asked]
-    assert score(asked, answers(*student, asked, blank)).right <= CHANCE + SLACK
+    blank = draw_scene(Scene(things=()))
+    assert score(asked, answers(*student, asked, [blank] * len(asked))).right <= CHANCE + SLACK
 
 
 @pytest.mark.slow

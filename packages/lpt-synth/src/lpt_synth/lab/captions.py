@@ -12,7 +12,7 @@ from lpt_synth.lab.scene import COLOURS, PATTERNS, PLACES, SHAPES, SIZES, Scene,
 OPENINGS = (
     "The picture shows coloured shapes on a dark ground, in three rows and three columns.",
     "Coloured shapes stand on a dark grey ground, arranged in three rows and three columns.",
-    "On a dark, even ground there are coloured shapes, set out in three rows and three columns.",
+    "On a dark ground there are coloured shapes, set out in three rows and three columns.",
 )
 """The first sentence of each caption, by which this world's captions are known."""
 

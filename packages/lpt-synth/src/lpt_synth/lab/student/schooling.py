@@ -22,9 +22,10 @@ class Schooling:
         seed: Of the scenes, the lessons and the first weights.
         scenes: Training scenes that are drawn: a quarter easy, a half medium, a quarter hard.
         per_scene: Questions that are kept of each.
-        tower_steps: Steps in which a linear head on each visual token names what is in its cell.
+        tower_steps: Steps in which a linear head on each visual token names its place and what is there.
         steps: Steps of the language model.
-        batch: Lessons in a step.
+        tower_batch: Scenes in a step of the tower.
+        batch: Lessons in a step of the language model.
         tower_rate: Highest learning rate of the tower.
         rate: Highest learning rate of the language model; both warm up and fall along a cosine.
         described: Share of lessons in which the picture is described.
@@ -34,12 +35,13 @@ class Schooling:
     seed: int = 0
     scenes: int = 16_000
     per_scene: int = 8
-    tower_steps: int = 600
-    steps: int = 2400
-    batch: int = 64
+    tower_steps: int = 500
+    steps: int = 4500
+    tower_batch: int = 64
+    batch: int = 32
     tower_rate: float = 2e-3
     rate: float = 2e-3
-    described: float = 0.4
+    described: float = 0.35
     direct: float = 0.1
 
 

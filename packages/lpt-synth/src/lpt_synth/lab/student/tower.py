@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lpt_core import derived_int
 from lpt_synth.lab.draw import draw_scene
-from lpt_synth.lab.scene import COLOURS, PATTERNS, SHAPES, SIZES, Scene
+from lpt_synth.lab.scene import COLOURS, PATTERNS, PLACES, SHAPES, SIZES, Scene
 from lpt_synth.lab.student.batches import VISUAL_TOKENS
 from lpt_synth.lab.student.schooling import Curve, Schooling, set_rate
 
@@ -25,18 +25,20 @@ _HEADS: Sequence[tuple[str, Sequence[str]]] = (
     ("colour", COLOURS),
     ("size", SIZES),
     ("pattern", PATTERNS),
+    ("place", PLACES),
 )
 
 
 def _cells(scene: Scene) -> list[list[int]]:
-    """For each head the class of every cell, 0 for an empty one."""
-    return [
+    """For each head the class of every cell, 0 for an empty one; its place, empty or not."""
+    seen = [
         [
             1 + names.index(getattr(thing, attribute)) if (thing := scene.at(cell)) else 0
             for cell in range(VISUAL_TOKENS)
         ]
-        for attribute, names in _HEADS
+        for attribute, names in _HEADS[:-1]
     ]
+    return [*seen, list(range(1, VISUAL_TOKENS + 1))]
 
 
 class Eye:
@@ -64,7 +66,10 @@ class Eye:
 
 
 def teach_tower(eye: Eye, scenes: Sequence[Scene], how: Schooling, curve: Curve, hidden: int) -> None:
-    """Teach the tower to know what is in each cell, with a linear head that is thrown away."""
+    """Teach the tower to know what is in each cell, and which, with a linear head that is thrown away.
+
+    The place is taught as well: the language model's own frequencies hardly tell one column from the next.
+    """
     import torch
 
     sizes = [len(names) + 1 for _, names in _HEADS]
@@ -73,7 +78,7 @@ def teach_tower(eye: Eye, scenes: Sequence[Scene], how: Schooling, curve: Curve,
     optimizer = torch.optim.AdamW(parameters, lr=how.tower_rate, weight_decay=0.01)
     draw = random.Random(derived_int(how.seed, "tower"))
     for step in range(how.tower_steps):
-        chosen = [scenes[draw.randrange(len(scenes))] for _ in range(how.batch)]
+        chosen = [scenes[draw.randrange(len(scenes))] for _ in range(how.tower_batch)]
         truth = torch.tensor([_cells(scene) for scene in chosen])
         logits = head(eye.tokens(chosen)).split(sizes, dim=-1)
         losses = [
