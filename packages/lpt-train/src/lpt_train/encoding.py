@@ -137,6 +137,11 @@ class Encoder:
         pad = self.tokenizer.pad_token_id
         return self._end[-1] if pad is None else int(pad)
 
+    @property
+    def image_token_id(self) -> int:
+        """The token that stands for a piece of an image."""
+        return self._special[self._image_token]
+
     def encode(self, prompt: tuple[Message, ...], response: tuple[ResponseSegment, ...]) -> Encoded:
         """Tokens of a prompt and a response.
 

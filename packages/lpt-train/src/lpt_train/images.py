@@ -93,6 +93,11 @@ class Pictures:
         self._grids: dict[str, Grid] = {}
 
     @property
+    def merge(self) -> int:
+        """How many patches a side make one image token."""
+        return int(self._processor.merge_size)
+
+    @property
     def identity(self) -> dict[str, Any]:
         """All that decides how many patches an image makes."""
         size = self._processor.size
@@ -100,7 +105,7 @@ class Pictures:
             "policy": self.policy.label,
             "pixels": [int(size["shortest_edge"]), int(size["longest_edge"])],
             "patch": int(self._processor.patch_size),
-            "merge": int(self._processor.merge_size),
+            "merge": self.merge,
         }
 
     def grid(self, image: ImageRef) -> Grid:
@@ -130,7 +135,7 @@ class Pictures:
             tall, wide = smart_resize(
                 height,
                 width,
-                factor=patch * int(self._processor.merge_size),
+                factor=patch * self.merge,
                 min_pixels=size["shortest_edge"],
                 max_pixels=size["longest_edge"],
             )
@@ -148,7 +153,7 @@ class Pictures:
             DataError: As ``grid``.
         """
         time, down, across = self.grid(image)
-        return time * down * across // int(self._processor.merge_size) ** 2
+        return time * down * across // self.merge**2
 
     def tensors(self, image: ImageRef) -> dict[str, Tensor]:
         """What the model takes of an image.

@@ -59,7 +59,7 @@ def read_sft(path: Path) -> list[SFTExample]:
     Raises:
         DataError: The file cannot be read, is empty, or has lines that are no SFT example.
     """
-    return _all(scan_sft(path))
+    return checked(scan_sft(path))
 
 
 def read_pairs(path: Path) -> list[PreferencePair]:
@@ -68,7 +68,7 @@ def read_pairs(path: Path) -> list[PreferencePair]:
     Raises:
         DataError: The file cannot be read, is empty, or has lines that are no preference pair.
     """
-    return _all(scan_pairs(path))
+    return checked(scan_pairs(path))
 
 
 def scan_sft(path: Path) -> Scan[SFTExample]:
@@ -104,7 +104,12 @@ def holds_pairs(path: Path) -> bool:
     return False
 
 
-def _all(scan: Scan[RecordT]) -> list[RecordT]:
+def checked(scan: Scan[RecordT]) -> list[RecordT]:
+    """The records of a file all of which can be read.
+
+    Raises:
+        DataError: It is empty, or has lines that are no such record.
+    """
     if scan.problems:
         first = "\n".join(f"  {problem}" for problem in scan.problems[:_SHOWN])
         more = len(scan.problems) - _SHOWN

@@ -1,0 +1,172 @@
+"""Rows as stretches of text that are alike: part of the same thing, and bearing the same loss.
+
+What bears loss is read off the batches that the trainings' own collators make, not worked out again.
+"""
+
+# torch's own types are partly unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from lpt_core import DataError, ImageRef, PreferencePair, SFTExample
+from lpt_train.encoding import Encoded, Encoder
+from lpt_train.rows import Row, Scan, checked, holds_pairs, scan_pairs, scan_sft
+
+Bears = Literal["nothing", "loss", "preference", "both"]
+"""The cross-entropy of SFT (or DPO's SFT term), the preference loss, or both of them."""
+
+RecordT = TypeVar("RecordT", SFTExample, PreferencePair)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of tokens that are alike.
+
+    Attributes:
+        text: What they decode to; empty for an image.
+        tokens: How many they are.
+        region: What they are part of, as in ``lpt_train.encoding.REGIONS``.
+        bears: Which loss they bear.
+        straddling: It is one token across a border between loss and no loss.
+    """
+
+    text: str
+    tokens: int
+    region: str
+    bears: Bears
+    straddling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewResponse:
+    """A prompt with one response to it, from the first token to the last.
+
+    Attributes:
+        name: "response", "chosen" or "rejected".
+        spans: All of its tokens.
+    """
+
+    name: str
+    spans: tuple[Span, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Of prompt, image and response."""
+        return sum(span.tokens for span in self.spans)
+
+    def bearing(self, *bears: Bears) -> int:
+        """How many tokens bear one of these losses."""
+        return sum(span.tokens for span in self.spans if span.bears in bears)
+
+    @property
+    def straddling(self) -> int:
+        """How many tokens lie across a border between loss and no loss."""
+        return sum(span.straddling for span in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRow:
+    """A row of a training set.
+
+    Attributes:
+        where: File and line.
+        kind: The record's kind.
+        image: Its image, with an absolute path.
+        responses: One, or the chosen and the rejected one.
+    """
+
+    where: str
+    kind: str
+    image: ImageRef
+    responses: tuple[PreviewResponse, ...]
+
+
+def preview(path: Path, encoder: Encoder, *, lines: Sequence[int] = (), count: int = 4) -> list[PreviewRow]:
+    """Rows of a file of SFT examples or preference pairs, as they are trained on.
+
+    Args:
+        path: The file.
+        encoder: As in training.
+        lines: Which rows, by their line, from 1.
+        count: Without ``lines``, how many: the first of each kind, then the second, and so on.
+
+    Raises:
+        DataError: The file cannot be read, there is no such line, or a row cannot be encoded.
+    """
+    if holds_pairs(path):
+        return [_pair(one, encoder, path) for one in _chosen(scan_pairs(path), lines, count)]
+    return [_example(one, encoder, path) for one in _chosen(scan_sft(path), lines, count)]
+
+
+def _chosen(scan: Scan[RecordT], lines: Sequence[int], count: int) -> list[Row[RecordT]]:
+    checked(scan)
+    if lines:
+        by_line = {row.line: row for row in scan.rows}
+        missing = [line for line in lines if line not in by_line]
+        if missing:
+            last = scan.rows[-1].line
+            raise DataError(f"{scan.path} has no row on line {missing[0]}.", f"the last is on line {last}")
+        return [by_line[line] for line in lines]
+    seen: dict[str, int] = {}
+    order: list[tuple[int, Row[RecordT]]] = []
+    for row in scan.rows:
+        seen[row.record.kind] = seen.get(row.record.kind, 0) + 1
+        order.append((seen[row.record.kind], row))
+    first = sorted(order, key=lambda entry: entry[0])[:count]
+    return sorted((row for _, row in first), key=lambda row: row.line)
+
+
+def _example(row: Row[SFTExample], encoder: Encoder, path: Path) -> PreviewRow:
+    from lpt_train.collate import NO_LABEL, SFTCollator
+
+    record = row.record
+    encoded = encoder.encode(record.prompt, record.response)
+    labels: list[int] = SFTCollator(encoder)([encoded])["labels"][0].tolist()
+    bears: list[Bears] = ["nothing" if label == NO_LABEL else "loss" for label in labels]
+    response = PreviewResponse("response", _spans(encoded, bears, encoder))
+    return PreviewRow(f"{path}:{row.line}", record.kind, record.image, (response,))
+
+
+def _pair(row: Row[PreferencePair], encoder: Encoder, path: Path) -> PreviewRow:
+    from lpt_train.dpo.collate import PairCollator, Scored, Side
+    from lpt_train.dpo.pairs import TokenPair
+
+    record = row.record
+    both = [encoder.encode(record.prompt, side) for side in (record.chosen, record.rejected)]
+    collate = PairCollator(
+        encoder.pictures, encoder.pad, encoder.image_token_id, encoder.pictures.merge, share=False
+    )
+    batch = collate([Scored(TokenPair.of(record.id, both[0], both[1]))])
+    # Each response has a row of its own here; a kept place predicts the token after it.
+    rows, places = (column.tolist() for column in batch["keep"].nonzero(as_tuple=True))
+    bears: list[list[Bears]] = [["nothing"] * len(encoded) for encoded in both]
+    entries = zip(batch["entry_logits"].tolist(), batch["entry_side"], batch["entry_sft"], strict=True)
+    for kept, side, sft in entries:
+        prefers = int(side) != Side.SHARED
+        bears[rows[kept]][places[kept] + 1] = ("both" if sft else "preference") if prefers else "loss"
+    responses = tuple(
+        PreviewResponse(name, _spans(encoded, marks, encoder))
+        for name, encoded, marks in zip(("chosen", "rejected"), both, bears, strict=True)
+    )
+    return PreviewRow(f"{path}:{row.line}", record.kind, record.image, responses)
+
+
+def _spans(encoded: Encoded, bears: Sequence[Bears], encoder: Encoder) -> tuple[Span, ...]:
+    """Tokens that follow each other and are alike, together; straddling ones alone."""
+    straddling = frozenset(encoded.straddling)
+
+    def alike(place: int) -> tuple[str, Bears, int]:
+        return encoded.regions[place], bears[place], place if place in straddling else -1
+
+    made: list[Span] = []
+    for (region, bear, alone), group in groupby(range(len(encoded)), alike):
+        ids = [encoded.ids[place] for place in group]
+        text = "" if region == "image" else encoder.decode(ids)
+        made.append(Span(text, len(ids), region, bear, straddling=alone >= 0))
+    return tuple(made)
