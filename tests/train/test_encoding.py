@@ -160,6 +160,28 @@ def test_tokens_are_those_of_the_joint_text_as_the_processor_makes_them(
         ]
 
 
+def test_a_qwen3_vl_is_encoded_as_its_processor_does_it(processor: Any, tiny_rows: Path) -> None:
+    from PIL import Image
+    from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
+
+    size = {"shortest_edge": 32 * 32, "longest_edge": 160 * 160}
+    other = Qwen3VLProcessor(
+        image_processor=Qwen2VLImageProcessor(size=size, patch_size=16, merge_size=2),
+        tokenizer=processor.tokenizer,
+        video_processor=Qwen3VLVideoProcessor(),
+        chat_template=processor.chat_template,
+    )
+    encoder = Encoder(other, pixels=PixelPolicy(limit=400))
+    for row in read_sft(tiny_rows / "sft.jsonl")[:8]:
+        made = encoder.encode(row.prompt, row.response)
+        with Image.open(row.image.path) as picture:
+            picture.load()
+            stock = other(text=[rendered(other, row.prompt, row.text)], images=[picture])
+        assert list(made.ids) == list(stock["input_ids"][0])
+        grid = encoder.pictures.tensors(row.image)["image_grid_thw"]
+        assert grid.tolist() == [list(map(int, one)) for one in stock["image_grid_thw"]]
+
+
 def test_joint_tokens_differ_from_those_of_segments_apart(
     encoder: Encoder, processor: Any, tiny_rows: Path
 ) -> None:

@@ -155,6 +155,7 @@ def test_the_terminal_has_colours_or_brackets(encoder: Encoder, tiny_rows: Path)
     assert "\x1b[1;32m" in coloured
     assert "\x1b[1;37;45m⟨).⏎" in coloured
     assert "[[" not in coloured
+    assert "\x1b[2m<|im_start|>" in coloured
 
 
 def test_no_text_gets_at_the_terminal(encoder: Encoder, hostile: Path) -> None:

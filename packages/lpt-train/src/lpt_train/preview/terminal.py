@@ -37,7 +37,8 @@ def row_text(row: PreviewRow, *, colour: bool = True) -> Text:
         row: The row.
         colour: Tell what bears loss by colour; else by brackets, for terminals and files without.
     """
-    made = Text(f"{visible(row.where)}  {row.kind}\n", style="bold" if colour else "")
+    made = Text()
+    made.append(f"{visible(row.where)}  {row.kind}\n", style="bold" if colour else "")
     for response in row.responses:
         made.append(f"{response.name}: {facts(response)}\n")
         for span in response.spans:
