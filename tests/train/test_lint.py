@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -10,11 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+import lpt_train.lint.kinds as kinds
+import lpt_train.rows as rows
 from lpt_core import DataError
 from lpt_train.encoding import Encoder
 from lpt_train.images import PixelPolicy
-from lpt_train.lint import WARNINGS, LintReport, lint
+from lpt_train.lint import ERRORS, WARNINGS, LintReport, lint
 
 Rows = list[dict[str, Any]]
 
@@ -303,17 +307,33 @@ def test_an_evaluation_that_names_no_image_is_no_evaluation(folder: Folder, tmp_
         lint(folder.path / "sft.jsonl", evaluation=[tmp_path / "none.jsonl"])
 
 
-def test_an_image_that_is_a_line_is_too_thin(folder: Folder) -> None:
-    import hashlib
-
-    from PIL import Image
-
+def drawn(folder: Folder, width: int, height: int) -> Callable[[dict[str, Any]], None]:
+    """Plants a new image of this size."""
     path = folder.path / "images" / "line.png"
-    Image.new("RGB", (1, 300)).save(path)
+    Image.new("RGB", (width, height)).save(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    plant = image(path="images/line.png", sha256=digest, width=1, height=300)
-    report = folder.change("sft.jsonl", lambda rows: plant(rows[2]))
+    return image(path="images/line.png", sha256=digest, width=width, height=height)
+
+
+def test_an_image_that_is_a_line_is_too_thin(folder: Folder, encoder: Encoder) -> None:
+    rows = folder.read("sft.jsonl")
+    drawn(folder, 1, 300)(rows[2])
+    report = lint(folder.write("sft.jsonl", rows), encoder=encoder)
     assert found(report) == {"image_too_thin": ["3:image"]}
+
+
+def test_an_image_that_is_too_thin_when_made_smaller_cannot_be_encoded(
+    folder: Folder, tiny_model_dir: Path
+) -> None:
+    from transformers import AutoProcessor
+
+    pixels = PixelPolicy(rule="longer_side", limit=250)
+    encoder = Encoder(AutoProcessor.from_pretrained(tiny_model_dir), pixels=pixels)
+    rows = folder.read("sft.jsonl")
+    drawn(folder, 500, 3)(rows[2])
+    report = lint(folder.write("sft.jsonl", rows), encoder=encoder)
+    assert found(report) == {"not_encodable": ["3:response"]}
+    assert "250 x 1 pixels" in report.problems[0].message
 
 
 # ---- files -------------------------------------------------------------------------------------------
@@ -426,9 +446,18 @@ def test_a_very_long_text_takes_no_time(folder: Folder) -> None:
 # ---- the report --------------------------------------------------------------------------------------
 
 
-def test_at_least_twenty_five_kinds_of_faults_are_planted() -> None:
+def test_every_kind_of_fault_has_a_meaning_and_a_test() -> None:
+    assert not ERRORS.keys() & WARNINGS.keys()
     planted = {kind for kind, *_ in SFT_FAULTS.values()} | {kind for kind, *_ in PAIR_FAULTS.values()}
-    assert len(planted) >= 25 + 10
+    assert len(planted) >= 35
+    tested = Path(__file__).read_text(encoding="utf-8")
+    for kind in (ERRORS | WARNINGS).keys() - planted:
+        assert f'"{kind}"' in tested, "planted in a test of its own"
+    assert planted <= (ERRORS | WARNINGS).keys()
+    source = "".join(file.read_text() for file in Path(str(kinds.__file__)).parent.glob("*.py"))
+    source += Path(str(rows.__file__)).read_text()
+    for kind in ERRORS.keys() - {"thought_empty", "answer_empty"} | WARNINGS.keys():
+        assert source.count(f'"{kind}"') >= 2, "known and found"
 
 
 def test_the_report_is_text_for_people_and_json_for_machines(folder: Folder) -> None:
@@ -443,4 +472,5 @@ def test_the_report_is_text_for_people_and_json_for_machines(folder: Folder) -> 
     machine = json.loads(json.dumps(report.as_json()))
     assert machine["kinds"]["control_character"] == 24
     assert len(machine["problems"]) == len(report.problems)
-    assert {one.kind for one in report.warnings} <= WARNINGS
+    assert {one.kind for one in report.warnings} <= WARNINGS.keys()
+    assert {one.kind for one in report.errors} <= ERRORS.keys()

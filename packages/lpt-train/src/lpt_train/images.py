@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from importlib import import_module
 from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,6 +85,8 @@ class Pictures:
         *,
         max_bytes: int = 2**30,
     ) -> None:
+        # Without it transformers quietly takes another image processor, which makes other pixels.
+        import_module("torchvision")
         self.policy = policy
         self._processor = processor.image_processor
         self._root = root or Path()

@@ -10,20 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lpt_core import Problem
-
-WARNINGS = frozenset(
-    {
-        "answer_bias",
-        "chosen_repeated",
-        "control_character",
-        "length_bias",
-        "loss_withheld",
-        "options_unreadable",
-        "repetition",
-        "segment_empty",
-    }
-)
-"""Kinds of problems that a training can live with; all others are errors."""
+from lpt_train.lint.kinds import WARNINGS
 
 
 @dataclass(frozen=True, slots=True)
