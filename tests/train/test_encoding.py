@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lpt_core import DataError, ImagePart, ImageRef, Message, ResponseSegment, TextPart
+from lpt_core import ConfigError, DataError, ImagePart, ImageRef, Message, ResponseSegment, TextPart
 from lpt_train.encoding import REGIONS, Encoded, Encoder
 from lpt_train.images import PixelPolicy
 from lpt_train.rows import read_pairs, read_sft
@@ -218,17 +220,54 @@ def test_nothing_is_cut_off_a_very_long_response(encoder: Encoder, image: ImageR
     assert labelled(encoder, made) == f"{text}(A)<|im_end|>"
 
 
-def test_a_thought_that_the_template_opens_is_not_opened_twice(processor: Any, image: ImageRef) -> None:
-    class Opening:
-        def __getattr__(self, name: str) -> Any:
-            value = getattr(processor, name)
-            if name == "chat_template":
-                return value.replace("<|im_start|>assistant\n{%", "<|im_start|>assistant\n<think>\n{%")
-            return value
+class Templated:
+    """A processor with another chat template."""
 
-    encoder = Encoder(Opening(), pixels=PIXELS)
+    def __init__(self, processor: Any, template: str | None) -> None:
+        self.image_processor = processor.image_processor
+        self.image_token = processor.image_token
+        self.tokenizer = copy.deepcopy(processor.tokenizer)
+        self.tokenizer.chat_template = None
+        self.chat_template = template
+
+
+def test_a_thought_that_the_template_opens_is_not_opened_twice(processor: Any, image: ImageRef) -> None:
+    opening = processor.chat_template.replace(
+        "<|im_start|>assistant\n{%", "<|im_start|>assistant\n<think>\n{%"
+    )
+    assert opening != processor.chat_template
+    encoder = Encoder(Templated(processor, opening), pixels=PIXELS)
     made = encoder.encode(ask(image), segments(("format", "<think> ", True), ("thought", "So.", True)))
     assert encoder.decode(made.ids).endswith("<|im_start|>assistant\n<think> So.<|im_end|>")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (None, "has no chat template"),
+        ("{% for m in messages %}{{ m.role }}{% endfor %}", "no special token after an answer"),
+        ("{% for m in messages %}{{ m.content[0].text + 1 }}{% endfor %}", "chat template fails"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_refused(
+    processor: Any, template: str | None, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Encoder(Templated(processor, template), pixels=PIXELS)
+
+
+def test_a_template_that_forgets_the_image_is_refused(processor: Any, image: ImageRef) -> None:
+    blind = processor.chat_template.replace("<|image_pad|>", "")
+    encoder = Encoder(Templated(processor, blind), pixels=PIXELS)
+    with pytest.raises(ConfigError, match="writes 0 image tokens"):
+        encoder.encode(ask(image), segments(("answer", "x", True)))
+
+
+def test_an_encoder_goes_to_other_processes_whole(encoder: Encoder, tiny_rows: Path) -> None:
+    other = pickle.loads(pickle.dumps(encoder))
+    for prompt, response in responses(tiny_rows)[::5]:
+        assert other.encode(prompt, response) == encoder.encode(prompt, response)
+    assert other.identity == encoder.identity
 
 
 # ---- hostile texts -----------------------------------------------------------------------------------

@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -400,6 +402,16 @@ def test_statistics_tell_what_the_rows_are_like(tiny_rows: Path, encoder: Encode
     assert 0 < float(str(examples["label_share"])) < 0.5
     pairs = lint(tiny_rows / "pairs.jsonl", encoder=encoder).statistics
     assert 0.3 < float(str(pairs["shared_share_of_rejected"])) < 1
+
+
+def test_without_tokens_lint_needs_no_torch(tiny_rows: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import lpt_train.preview; from lpt_train.lint import lint; "
+        f"report = lint(Path({str(tiny_rows / 'pairs.jsonl')!r})); assert report.rows == 16; "
+        "assert not {'torch', 'transformers', 'trl', 'datasets'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- hostile texts -----------------------------------------------------------------------------------
