@@ -219,15 +219,22 @@ def test_weights_that_are_not_those_saved_are_refused(kind, name, part, sft_conf
         train_sft(config, run)
 
 
-def test_adapters_of_another_model_are_refused(sft_config, tmp_path, tiny_model_dir, whole) -> None:
-    run = shutil.copytree(whole("lora", sft_config(model=LORA)), tmp_path / "run")
+@pytest.mark.parametrize("kind", ["full", "lora"])
+def test_checkpoints_of_another_model_are_refused_and_of_one_that_was_moved_are_not(
+    kind, sft_config, tmp_path, tiny_model_dir, whole
+) -> None:
+    model = LORA if kind == "lora" else {}
+    run = shutil.copytree(whole(kind, sft_config(model=model)), tmp_path / "run")
+    shutil.rmtree(run / "model")
+    moved = shutil.copytree(tiny_model_dir, tmp_path / "moved")
+    assert train_sft(sft_config(model=model | {"name": str(moved)}), run).resumed_from == 6
     shutil.rmtree(run / "model")
     other = shutil.copytree(tiny_model_dir, tmp_path / "other")
     state = load_file(other / WEIGHTS)
     state["model.norm.weight"] += 0.5
     save_file(state, other / WEIGHTS, {"format": "pt"})
     with pytest.raises(DataError, match=r"are not those that .* was trained on"):
-        train_sft(sft_config(model=LORA | {"name": str(other)}), run)
+        train_sft(sft_config(model=model | {"name": str(other)}), run)
 
 
 @pytest.mark.parametrize(

@@ -135,24 +135,34 @@ def model_to_train(
 
     Raises:
         ConfigError: It cannot be loaded.
-        DataError: The adapters of the checkpoint belong to other weights than the model has.
+        DataError: The checkpoint was trained on other weights than the model has.
     """
     full = config.lora is None
+    recorded = start.record.weights if start else None
     model = load_model(config, start.folder if start and full else source)
-    digest = start.record.weights.start if start and full and start.record.weights else None
-    digest = digest or weights_hash(model.named_parameters())
+    if full and start and recorded:
+        digest = recorded.start
+        if start.record.model != config.name:
+            # The folder may have been moved; another model may also have been named.
+            _same_start(config, weights_hash(load_model(config, source).named_parameters()), start)
+    else:
+        digest = weights_hash(model.named_parameters())
     if recompute:
         use_checkpointing(model)
     if start is None or full:
         return prepare(model, config), digest
+    _same_start(config, digest, start)
+    freeze(model, config)
+    return load_adapters(model, start.folder, trainable=True), digest
+
+
+def _same_start(config: ModelConfig, digest: str, start: Start) -> None:
     recorded = start.record.weights
     if recorded is not None and recorded.start != digest:
         raise DataError(
             f"the weights of {config.name} are not those that {start.folder} was trained on.",
             "give the model that the run began with",
         )
-    freeze(model, config)
-    return load_adapters(model, start.folder, trainable=True), digest
 
 
 class ResumingTrainer(Trainer):

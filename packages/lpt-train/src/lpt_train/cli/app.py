@@ -1,0 +1,208 @@
+"""The commands of ``lpt-train``. Heavy imports lie inside them, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Training sets in, models out: SFT and DPO on long perceptual thoughts.",
+)
+
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The configuration.")]
+OutOption = Annotated[Path, typer.Option("--out", metavar="RUN_DIR", help="The run's folder.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Only the end.")]
+DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help="sft.jsonl or pairs.jsonl.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+class Kind(StrEnum):
+    """What a merged model is saved in."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from lpt_train import __version__
+
+        typer.echo(f"lpt-train {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def sft(config: ConfigArgument, out: OutOption, quiet: QuietOption = False) -> None:
+    """Fine-tune on verified thoughts. Stopped or killed, the same line goes on where it was."""
+    from lpt_train.settings import load_config
+
+    settings = load_config(config)
+    settings.needs("sft")
+    from lpt_train.cli.training import noting
+    from lpt_train.sft.run import train_sft
+
+    note = noting(quiet=quiet)
+    result = train_sft(settings, out, note=note)
+    note(f"wrote {result.model}: {result.record.step} updates on {result.record.rows} rows", always=True)
+
+
+@app.command()
+def dpo(
+    config: ConfigArgument,
+    out: OutOption,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the reference's log-probabilities are kept; else in --out."),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Train on preference pairs. Stopped or killed, the same line goes on where it was."""
+    from lpt_train.settings import load_config
+
+    settings = load_config(config)
+    settings.needs("dpo")
+    from lpt_train.cli.training import noting
+    from lpt_train.dpo.run import train_dpo
+
+    note = noting(quiet=quiet)
+    result = train_dpo(settings, out, reference=reference, note=note)
+    note(f"wrote {result.model}: {result.record.step} updates on {result.record.rows} pairs", always=True)
+
+
+@app.command()
+def merge(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint's.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A new folder.")],
+    base: Annotated[str | None, typer.Option(help="Where the model lies now, if it was moved.")] = None,
+    dtype: Annotated[Kind | None, typer.Option(help="What to save in.")] = None,
+) -> None:
+    """Add adapters to the weights of their model."""
+    from lpt_train.cli.training import noting
+    from lpt_train.merge import merge as merge_run
+
+    note = noting(quiet=False)
+    merge_run(run, to, base=base, dtype=None if dtype is None else dtype.value)
+    note(f"wrote {to}")
+
+
+@app.command()
+def lint(
+    data: DataArgument,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="CONFIG.yaml", help="Also count tokens, as this training would."),
+    ] = None,
+    evaluation: Annotated[
+        list[Path] | None, typer.Option(help="What is evaluated on: a folder of images, or records.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Write out every problem.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at rows before any GPU hour is spent on them. Exit status 1 where something must be mended."""
+    from lpt_train.lint import lint as lint_rows
+
+    encoder, most = None, None
+    if config is not None:
+        from lpt_train.cli.training import encoder_of
+        from lpt_train.settings import load_config
+
+        settings = load_config(config)
+        encoder, most = encoder_of(settings), settings.data.max_tokens
+    report = lint_rows(data, encoder=encoder, max_tokens=most, evaluation=tuple(evaluation or ()))
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+    else:
+        typer.echo(report.text(None if all_ else 20), nl=False)
+    raise typer.Exit(1 if report.errors else 0)
+
+
+@app.command()
+def preview(
+    data: DataArgument,
+    config: Annotated[
+        Path, typer.Option("--config", metavar="CONFIG.yaml", help="The training that it is for.")
+    ],
+    line: Annotated[list[int] | None, typer.Option(min=1, help="Rows by their line.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Else how many, of each kind in turn.")] = 4,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page instead.")] = None,
+) -> None:
+    """Show what bears loss, token by token, as the training itself sees it."""
+    from lpt_train.cli.training import encoder_of, show_preview
+    from lpt_train.preview import preview as preview_rows
+    from lpt_train.settings import load_config
+
+    rows = preview_rows(data, encoder_of(load_config(config)), lines=tuple(line or ()), count=count)
+    show_preview(rows, data.name, html)
+
+
+@app.command()
+def estimate(
+    config: ConfigArgument,
+    devices: Annotated[int, typer.Option(min=1, help="How many devices train together.")] = 1,
+    memory: Annotated[float, typer.Option(min=1, help="GiB of each device.")] = 80.0,
+    sharded: Annotated[
+        bool, typer.Option("--sharded", help="Weights are spread over the devices: ZeRO-3, FSDP.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what memory a training takes, from the shapes in the model's config.json alone."""
+    from lpt_train.estimate import estimate as estimate_memory
+    from lpt_train.settings import load_config
+
+    made = estimate_memory(load_config(config), devices=devices, sharded=sharded)
+    typer.echo(json.dumps(made.as_json(), indent=2) if as_json else made.text(memory=memory), nl=as_json)
+
+
+@app.command(name="import-recipe")
+def import_recipe(
+    recipe: Annotated[Path, typer.Argument(metavar="LLAMA_FACTORY.yaml", help="A training's YAML.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="CONFIG.yaml", help="Write the configuration there.")
+    ] = None,
+) -> None:
+    """Turn a configuration of LLaMA-Factory into one of ours, and tell what became of every key."""
+    from lpt_train.importer import import_file
+
+    imported = import_file(recipe)
+    typer.echo(imported.report(), err=to is None, nl=False)
+    if to is None:
+        typer.echo(imported.yaml, nl=False)
+    else:
+        imported.write(to)
+        typer.echo(f"wrote {to}")
+
+
+@app.command(name="show-recipe")
+def show_recipe(name: Annotated[str, typer.Argument(help="paper, released or default.")]) -> None:
+    """Print what a recipe fills in."""
+    from lpt_train.settings import recipe_text
+
+    typer.echo(recipe_text(name), nl=False)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def launch(
+    context: typer.Context,
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="gpu, cpu, a40x4-zero3, h100x8-fsdp2.")],
+) -> None:
+    """Run a command that trains through accelerate: launch PRESET sft CONFIG.yaml --out RUN_DIR."""
+    from lpt_train.cli.launching import launch as hand_over
+
+    hand_over(preset, list(context.args))
