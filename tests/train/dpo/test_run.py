@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from lpt_core import ConfigError, DataError
@@ -225,6 +226,12 @@ def test_evaluation_pairs_are_measured(dpo_config, tiny_rows, tmp_path):
     [measured] = [line for line in log(tmp_path / "run") if "eval_margin" in line]
     assert measured["eval_margin"] > 0
     assert measured["eval_pairs"] == 16
+    assert measured["eval_loss"] == pytest.approx(
+        measured["eval_dpo_loss"] + measured["eval_sft_mean"], rel=1e-4
+    )
+    # Loss, margin, share of chosen preferred, loss on chosen, learning rate: five panels of 300 pixels.
+    with Image.open(tmp_path / "run" / "watch.png") as plot:
+        assert plot.height == 5 * 300
 
 
 def test_what_cannot_be_trained_on_is_said(dpo_config, tiny_rows, tmp_path):

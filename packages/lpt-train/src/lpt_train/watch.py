@@ -125,8 +125,9 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _panels(history: Sequence[Mapping[str, Any]]) -> list[Panel]:
-    def curve(key: str, name: str) -> Curve:
-        points = [(float(line["step"]), float(line[key])) for line in history if key in line]
+    def curve(key: str, name: str, unless: str = "") -> Curve:
+        lines = [line for line in history if key in line and unless not in line]
+        points = [(float(line["step"]), float(line[key])) for line in lines]
         return Curve(name, points)
 
     def regions(kind: str) -> list[Curve]:
@@ -135,7 +136,24 @@ def _panels(history: Sequence[Mapping[str, Any]]) -> list[Panel]:
         return [one for one in curves if one.points]
 
     return [
-        Panel("loss (nats per token)", [curve("token_loss", "training"), curve("eval_loss", "evaluation")]),
+        Panel(
+            "loss (nats per token)",
+            [curve("token_loss", "training"), curve("eval_loss", "evaluation", unless="eval_dpo_loss")],
+        ),
+        Panel("preference loss", [curve("dpo_loss", "training"), curve("eval_dpo_loss", "evaluation")]),
+        Panel(
+            "margin where chosen and rejected differ (nats)",
+            [
+                curve("margin", "margin"),
+                curve("chosen", "chosen"),
+                curve("rejected", "rejected"),
+                curve("eval_margin", "margin in evaluation"),
+            ],
+        ),
+        Panel(
+            "chosen preferred (share)", [curve("accuracy", "training"), curve("eval_accuracy", "evaluation")]
+        ),
+        Panel("loss on chosen (nats per token)", [curve("sft_loss", "training")]),
         Panel("loss by region (nats per token)", regions("loss")),
         Panel("entropy by region (nats)", regions("entropy")),
         Panel("learning rate", [curve("learning_rate", "learning rate")]),

@@ -49,8 +49,9 @@ class PairMeter:
         ``margin`` is in nats: how much more than its reference the model prefers chosen over rejected on the
         tokens in which they differ; ``chosen`` and ``rejected`` are the two log-ratios that it is made of,
         ``margin_spread`` its standard deviation over pairs, ``accuracy`` how often it is above nought.
-        ``sft_loss`` is per token. ``saved_share`` says how many of the tokens that encoding every response
-        by itself takes were not encoded; ``scored_share`` at which of those encoded logits were computed.
+        ``sft_loss`` is a mean over tokens, ``sft_mean`` one over responses of the mean over their tokens.
+        ``saved_share`` says how many of the tokens that encoding every response by itself takes were not
+        encoded; ``scored_share`` at which of those encoded logits were computed.
 
         Args:
             total: Adds a tensor up over all processes.
@@ -82,6 +83,7 @@ def _means(sums: Mapping[str, float], counts: Mapping[Count, float]) -> dict[str
     }
     if sums["sft_count"]:
         values["sft_loss"] = -sums["sft_sum"] / sums["sft_count"]
+        values["sft_mean"] = sums["sft_sequences"] / pairs
     return values
 
 

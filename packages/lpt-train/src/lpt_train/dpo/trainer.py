@@ -218,7 +218,10 @@ class PreferenceTrainer(ResumingTrainer):
         """Add what was watched since the last line."""
         measured = any(name.startswith("eval_") for name in logs)
         values = self._meters[not measured].read(self._over_processes)
-        if measured:
+        if measured and values:
+            # The mean over pairs; what transformers has put there weighs batches by their rows.
+            term = values.get("sft_mean" if self._settings.sft_over == "sequence" else "sft_loss", 0.0)
+            logs["eval_loss"] = values["dpo_loss"] + self._settings.sft_weight * term
             values = {f"eval_{name}": value for name, value in values.items()}
         logs.update(values)
         super().log(logs, start_time)
