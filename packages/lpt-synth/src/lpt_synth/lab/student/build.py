@@ -37,6 +37,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalG
         "bos_token_id": None,
         "eos_token_id": ids["<|im_end|>"],
         "pad_token_id": ids["<|endoftext|>"],
+        "initializer_range": HIDDEN**-0.5,
     }
     vision: dict[str, Any] = {
         "depth": VISION_DEPTH,
@@ -46,6 +47,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalG
         "out_hidden_size": HIDDEN,
         "fullatt_block_indexes": [VISION_DEPTH - 1],
         "window_size": 112,
+        "initializer_range": VISION_HIDDEN**-0.5,
     }
     config = Qwen2_5_VLConfig(
         text_config=text,
@@ -55,6 +57,8 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalG
         vision_start_token_id=ids["<|vision_start|>"],
         vision_end_token_id=ids["<|vision_end|>"],
         tie_word_embeddings=True,
+        # The usual 0.02 is for widths of a thousand; at this width attention would take long to wake up.
+        initializer_range=HIDDEN**-0.5,
     )
     return Qwen2_5_VLForConditionalGeneration(config)
 

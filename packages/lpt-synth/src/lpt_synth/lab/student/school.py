@@ -25,7 +25,7 @@ from lpt_synth.lab.student.lessons import Teaching
 from lpt_synth.lab.student.measure import answers, items, load_student, score
 from lpt_synth.lab.student.schooling import Curve, Schooling, training_scenes
 from lpt_synth.lab.student.tokenizer import make_tokenizer
-from lpt_synth.lab.student.tower import Eye, teach_tower
+from lpt_synth.lab.student.tower import Eye, settle, teach_tower
 from lpt_synth.lab.teacher.samples import sample_texts
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class School:
             self._go_on(kept)
         else:
             teach_tower(eye, scenes, self.how, self.curve, HIDDEN)
+            settle(eye, scenes[:256], float(model.get_input_embeddings().weight.std()))
             self._keep(saved, {"tower": eye.tower.state_dict()})
         eye.tower.requires_grad_(False)
         self.tell("looking at all scenes")

@@ -33,10 +33,10 @@ class Schooling:
     """
 
     seed: int = 0
-    scenes: int = 16_000
+    scenes: int = 8000
     per_scene: int = 8
-    tower_steps: int = 500
-    steps: int = 4500
+    tower_steps: int = 250
+    steps: int = 2000
     tower_batch: int = 64
     batch: int = 32
     tower_rate: float = 2e-3

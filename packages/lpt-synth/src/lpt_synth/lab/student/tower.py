@@ -96,3 +96,20 @@ def teach_tower(eye: Eye, scenes: Sequence[Scene], how: Schooling, curve: Curve,
                 for place, ((name, _), part) in enumerate(zip(_HEADS, logits, strict=True))
             }
             curve.add(tower_step=step + 1, **{name: round(value, 4) for name, value in right.items()})
+
+
+def settle(eye: Eye, scenes: Sequence[Scene], spread: float) -> None:
+    """Scale the tower's tokens to the spread of word embeddings, so that no layer is drowned by them.
+
+    Args:
+        eye: The tower, taught.
+        scenes: Some of the scenes.
+        spread: Standard deviation of word embeddings.
+    """
+    import torch
+
+    with torch.no_grad():
+        factor = spread / float(eye.tokens(scenes).std())
+        last = cast(Any, eye.tower).merger.mlp[-1]
+        last.weight.mul_(factor)
+        last.bias.mul_(factor)
