@@ -108,6 +108,28 @@ def loss(kind: str, value: bool, field: str = "response") -> Callable[[dict[str,
     return lambda row: part(row, kind, field).update(loss=value)
 
 
+def test_a_response_in_one_segment_has_segments_out_of_order(folder: Folder) -> None:
+    def plant(rows: Rows) -> None:
+        text = "".join(segment["text"] for segment in rows[0]["response"])
+        rows[0]["response"] = [{"kind": "format", "text": text, "loss": True}]
+
+    assert found(folder.change("sft.jsonl", plant)) == {"segment_order": ["1:response"]}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        " So the answer is A dog.",
+        " The answer is (A). Wait, no: the answer is (C).",
+        " The answer is not A.",
+        " Option A is wrong.",
+        " The answer isn't (A)",
+    ],
+)
+def test_a_thought_that_comes_round_to_its_answer_does_not_contradict_it(folder: Folder, end: str) -> None:
+    assert folder.change("sft.jsonl", lambda rows: add("continuation", end)(rows[2])).problems == ()
+
+
 def no_loss(row: dict[str, Any]) -> None:
     for segment in row["response"]:
         segment["loss"] = False
@@ -168,6 +190,10 @@ SFT_FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "the thought repeats itself": ("repetition", add("continuation", " I look at it once again." * 6)),
     "an answer that is no option": ("answer_not_shown", put("answer", "purple")),
     "an answer of two options": ("answer_not_shown", put("answer", "A or B")),
+    "the thought ends on another option": (
+        "thought_contradicts",
+        add("continuation", " So the correct answer should be (A) red."),
+    ),
     # loss
     "nothing bears loss": ("no_label", no_loss),
     "a wrong first thought bears loss": ("loss_on_wrong_thought", loss("thought", True)),

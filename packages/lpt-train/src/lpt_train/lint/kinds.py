@@ -62,6 +62,7 @@ WARNINGS: dict[str, str] = {
     "control_character": "a text holds a character that nobody sees",
     "segment_empty": "a segment has no text",
     "repetition": "a sentence stands four times or more in one thought",
+    "thought_contradicts": "the thought concludes on another option than the answer",
     "loss_withheld": "the beginning of a response that is right bears no loss",
     "chosen_repeated": "a response is chosen in two pairs of a kind",
     "length_bias": "in more than 85 % of the pairs the chosen response is the longer one, or the shorter one",

@@ -6,13 +6,18 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from lpt_core import Problem
+from lpt_core import LETTERS, Problem
 from lpt_train.lint.prompts import check_markup
 from lpt_train.lint.side import THOUGHT_KINDS, Side
 
 _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 _TAG = re.compile(r"</?(?:think|answer)\s*>", re.IGNORECASE)
 _ORDER = re.compile(r"format thought (?:cue continuation )*format answer format ")
+# "the answer is (B)", "the correct option should be B", but not "the answer is A dog".
+_CONCLUSION = re.compile(
+    r"\b(?:answer|option|choice) (?:is|should be|would be|must be|has to be)[:,]? ?(?:option |choice )?"
+    r"[(*\"']*([A-J])(?![\w'’])(?! [a-z])"
+)
 _STOP = re.compile(r"[.!?\n]")
 _SENTENCE = 20  # characters from which on what stands between two stops is one
 _OFTEN = 4  # times that a sentence may not stand in one thought
@@ -23,7 +28,8 @@ def check_response(side: Side) -> Iterator[Problem]:
 
     Kinds: ``response_empty``, ``segment_empty``, ``thought_empty``, ``answer_empty``, ``segment_order``,
     ``kind_differs``, ``tag_missing``, ``tag_doubled``, ``tag_order``, ``tag_inside``,
-    ``text_outside_tags``, ``repetition``, ``answer_not_shown``, and those of ``check_markup``.
+    ``text_outside_tags``, ``repetition``, ``answer_not_shown``, ``thought_contradicts``, and those of
+    ``check_markup``.
     """
     if not side.text.strip():
         yield Problem("response_empty", "the response has no text", side.where, "take the row out")
@@ -105,6 +111,21 @@ def _answer(side: Side) -> Iterator[Problem]:
             f"the answer {said!r} names {'several' if answer.status == 'ambiguous' else 'none'} of the "
             "options that the prompt shows",
             side.where,
+        )
+    if answer is not None and answer.option is not None and side.name != "rejected":
+        yield from _contradiction(side, LETTERS[answer.option])
+
+
+def _contradiction(side: Side, answered: str) -> Iterator[Problem]:
+    """The letter that the end of the thought concludes on, where it is not the answer's."""
+    thoughts = [segment.text for segment in side.segments if segment.kind in THOUGHT_KINDS]
+    letters = _CONCLUSION.findall(thoughts[-1]) if thoughts else []
+    if letters and letters[-1] != answered:
+        yield Problem(
+            "thought_contradicts",
+            f"the thought concludes on option {letters[-1]}, and the answer is {answered}",
+            side.where,
+            "were its options shown to the model in another order?",
         )
 
 
