@@ -143,18 +143,37 @@ def _pair(row: Row[PreferencePair], encoder: Encoder, path: Path) -> PreviewRow:
         encoder.pictures, encoder.pad, encoder.image_token_id, encoder.pictures.merge, share=False
     )
     batch = collate([Scored(TokenPair.of(record.id, both[0], both[1]))])
-    # Each response has a row of its own here; a kept place predicts the token after it.
-    rows, places = (column.tolist() for column in batch["keep"].nonzero(as_tuple=True))
-    bears: list[list[Bears]] = [["nothing"] * len(encoded) for encoded in both]
-    entries = zip(batch["entry_logits"].tolist(), batch["entry_side"], batch["entry_sft"], strict=True)
-    for kept, side, sft in entries:
-        prefers = int(side) != Side.SHARED
-        bears[rows[kept]][places[kept] + 1] = ("both" if sft else "preference") if prefers else "loss"
+    columns = (batch[f"entry_{name}"].tolist() for name in ("side", "target", "sft"))
+    entries: list[tuple[int, int, bool]] = list(zip(*columns, strict=True))
+    bears = [
+        _preferred(both[0], entries, own=Side.CHOSEN, shared=Side.SHARED),
+        _preferred(both[1], entries, own=Side.REJECTED, shared=None),
+    ]
     responses = tuple(
         PreviewResponse(name, _spans(encoded, marks, encoder))
         for name, encoded, marks in zip(("chosen", "rejected"), both, bears, strict=True)
     )
     return PreviewRow(f"{path}:{row.line}", record.kind, record.image, responses)
+
+
+def _preferred(
+    encoded: Encoded, entries: Sequence[tuple[int, int, bool]], *, own: int, shared: int | None
+) -> list[Bears]:
+    """Which loss each token of one side bears, by the tokens (side, id, SFT) that a batch predicts.
+
+    A side's own tokens are its last ones. Of what both begin with, a batch has what the SFT term is over.
+    """
+    told = [entry for entry in entries if entry[0] == own]
+    before = [entry for entry in entries if entry[0] == shared]
+    start = len(encoded) - len(told)
+    labels = [place for place in range(start) if encoded.labels[place]] if shared is not None else []
+    places = [*labels, *range(start, len(encoded))]
+    if [encoded.ids[place] for place in places] != [token for _, token, _ in before + told]:
+        raise AssertionError("the batch predicts other tokens than the row has")
+    bears: list[Bears] = ["nothing"] * len(encoded)
+    for place, (side, _, sft) in zip(places, before + told, strict=True):
+        bears[place] = "loss" if side == shared else "both" if sft else "preference"
+    return bears
 
 
 def _spans(encoded: Encoded, bears: Sequence[Bears], encoder: Encoder) -> tuple[Span, ...]:
