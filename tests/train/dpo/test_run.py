@@ -121,6 +121,7 @@ def test_the_cached_reference_is_a_live_one(dpo_config, tmp_path):
         assert kept[pair.key] == pytest.approx((live.chosen.item(), live.rejected.item()), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [{}, LORA], ids=["full", "lora"])
 def test_a_stopped_run_ends_in_the_same_weights(dpo_config, tmp_path, model, monkeypatch):
     config = dpo_config(model)
@@ -145,6 +146,7 @@ def test_a_stopped_run_ends_in_the_same_weights(dpo_config, tmp_path, model, mon
     assert train_dpo(config, tmp_path / "cut").resumed_from == 6
 
 
+@pytest.mark.slow
 def test_a_lost_reference_is_made_anew_from_the_weights_that_the_run_began_with(
     dpo_config, tmp_path, monkeypatch
 ):
@@ -161,6 +163,7 @@ def test_a_lost_reference_is_made_anew_from_the_weights_that_the_run_began_with(
     assert lines(tmp_path / "run") == before
 
 
+@pytest.mark.slow
 def test_killed_while_it_makes_the_reference_it_goes_on(dpo_config, tmp_path, monkeypatch):
     config = dpo_config(micro_batch=1, max_steps=2, save_every=2)
     whole = train_dpo(config, tmp_path / "whole")
@@ -200,6 +203,7 @@ def test_runs_from_the_same_weights_share_a_reference(dpo_config, tmp_path):
     assert len(list(cache.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_shared_or_not_it_ends_in_the_same_weights(dpo_config, tmp_path):
     made = [
         train_dpo(dpo_config(shared_prefix=shared, max_steps=2, sft_over=over), tmp_path / f"{over}{shared}")
@@ -221,8 +225,8 @@ def test_activations_computed_twice_change_nothing(dpo_config, tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("model", [{}, LORA], ids=["full", "lora"])
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "attention"), [({}, "sdpa"), (LORA, "eager")], ids=["full", "lora"])
 def test_in_half_precision_it_begins_at_nought(dpo_config, tmp_path, model, attention):
     half = {"precision": "mixed", "attention": attention} | model
     train_dpo(dpo_config(half, max_steps=3, gradient_checkpointing=True), tmp_path / "run")

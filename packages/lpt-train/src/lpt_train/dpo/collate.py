@@ -92,10 +92,11 @@ class PairCollator:
     """Makes batches of pairs.
 
     A batch has what the model takes (``input_ids``, ``attention_mask``, ``position_ids``, ``pixel_values``,
-    ``image_grid_thw``), ``keep`` (rows by places: where logits are needed), and for each predicted token that
-    matters ``entry_logits`` (its place among the kept), ``entry_target``, ``entry_pair``, ``entry_side``
-    and ``entry_sft``; then ``reference`` (pairs by 2) and ``counts`` (as ``Count``). The attention mask is
-    four-dimensional (booleans, rows by 1 by places by places) where a tree branches, else two-dimensional.
+    ``image_grid_thw``), ``keep`` (the places whose logits are needed in some row), and for each predicted
+    token that matters ``entry_logits`` (where its logits are among those kept of all rows), ``entry_target``,
+    ``entry_pair``, ``entry_side`` and ``entry_sft``; then ``reference`` (pairs by 2) and ``counts`` (as
+    ``Count``). The attention mask is four-dimensional (booleans, rows by 1 by places by places) where a tree
+    branches, else two-dimensional.
 
     Attributes:
         images: Where images come from.
@@ -127,7 +128,7 @@ class PairCollator:
                 row, tree, _ = trees[key]
                 self._enter(entries, row, tree.add(response), pair, index, side)
         rows = [(tree, image) for _, tree, image in trees.values()]
-        batch = self._rows(rows) | _predicted(entries, rows)
+        batch = self._rows(rows) | _predicted(entries)
         batch["reference"] = torch.tensor([item.reference for item in items], dtype=torch.float32)
         batch["counts"] = self._counts(items, [tree for tree, _ in rows], entries, batch)
         return batch
@@ -171,7 +172,7 @@ class PairCollator:
             Count.TOKENS: sum(len(tree.tokens) for tree in trees),
             Count.CELLS: batch["input_ids"].numel(),
             Count.PLAIN_TOKENS: sum(item.pair.plain_tokens for item in items),
-            Count.SCORED: int(batch["keep"].sum()),
+            Count.SCORED: len(trees) * len(batch["keep"]),
         }
         return torch.tensor([counts[kind] for kind in Count])
 
@@ -189,14 +190,14 @@ def _attention(trees: Sequence[TokenTree]) -> Tensor:
     return mask
 
 
-def _predicted(entries: _Entries, rows: Sequence[tuple[TokenTree, ImageRef]]) -> Batch:
-    width = max(len(tree.tokens) for tree, _ in rows)
-    flat = torch.tensor(entries.row) * width + torch.tensor(entries.node)
-    keep = torch.zeros(len(rows) * width, dtype=torch.bool)
-    keep[flat] = True
+def _predicted(entries: _Entries) -> Batch:
+    row, node = torch.tensor(entries.row), torch.tensor(entries.node)
+    # The model's head takes the same places of every row; rows of like length waste few.
+    places = torch.tensor(sorted(set(entries.node)))
+    index = torch.searchsorted(places, node)
     return {
-        "keep": keep.view(len(rows), width),
-        "entry_logits": (keep.long().cumsum(0) - 1)[flat],
+        "keep": places,
+        "entry_logits": row * len(places) + index,
         "entry_target": torch.tensor(entries.target),
         "entry_pair": torch.tensor(entries.pair),
         "entry_side": torch.tensor(entries.side),

@@ -77,7 +77,7 @@ def pair_log_probs(model: nn.Module, batch: Mapping[str, Tensor], *, attention: 
         lowest = torch.finfo(torch.get_default_dtype()).min
         zeros = torch.zeros(mask.shape, device=mask.device)
         inputs["attention_mask"] = zeros.masked_fill(~mask, lowest)
-    logits: Tensor = model(**inputs, logits_to_keep=batch["keep"], use_cache=False).logits
+    logits: Tensor = model(**inputs, logits_to_keep=batch["keep"], use_cache=False).logits.flatten(0, 1)
     if logits.dtype in (torch.bfloat16, torch.float16):
         logits = logits.float()
     rows = batch["entry_logits"]
