@@ -120,6 +120,29 @@ def test_the_usual_names_would_have_adapted_the_tower_as_well(config) -> None:
     assert any("visual" in name for name, _ in trained_parameters(stock))
 
 
+def test_qwen3_vl_is_frozen_and_adapted_in_the_same_way() -> None:
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    text = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "num_key_value_heads": 1, "head_dim": 16, "vocab_size": 64, "bos_token_id": None,
+            "eos_token_id": 2, "pad_token_id": 0}  # fmt: skip
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 32,
+              "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}  # fmt: skip
+
+    def make():
+        return Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=vision))
+
+    full = ModelConfig(name="x", precision="float32")
+    assert not any("visual" in name for name, _ in trained_parameters(prepare(make(), full)))
+    projector = full.model_copy(update={"train_projector": True})
+    visual = {n for n, _ in trained_parameters(prepare(make(), projector)) if "visual" in n}
+    assert {name.split(".")[2] for name in visual} == {"merger", "deepstack_merger_list"}
+    adapted = prepare(make(), full.model_copy(update={"lora": LoraSection(rank=2)}))
+    names = [name for name, _ in trained_parameters(adapted)]
+    assert len(names) == 2 * 7 * 2
+    assert all(".language_model.layers." in name for name in names)
+
+
 def test_a_digest_names_names_types_shapes_and_bytes() -> None:
     base = {"a": torch.arange(6.0), "b": torch.zeros(())}
     digest = weights_hash(base.items())

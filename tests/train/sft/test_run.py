@@ -321,6 +321,12 @@ def test_further_arguments_are_checked(trainer, words, sft_config, tmp_path) -> 
         train_sft(sft_config(trainer=trainer), tmp_path / "run")
 
 
+def test_a_tracker_that_is_not_installed_is_told(sft_config, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("lpt_train.arguments.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"sft\.report_to: wandb is not installed"):
+        train_sft(sft_config(report_to=["wandb"]), tmp_path / "run")
+
+
 def test_what_is_frozen_is_looked_at_in_the_end(sft_config, tmp_path, monkeypatch) -> None:
     def spoilt(self, *args, **named):
         parts_of(self.model).visual.patch_embed.proj.weight.data[0] += 1e-6

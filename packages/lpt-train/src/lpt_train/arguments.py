@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,9 @@ def training_arguments(
 
 
 def _fits(stage: StageConfig, name: str, ours: set[str]) -> None:
+    for package in stage.report_to:
+        if find_spec(package) is None:
+            raise ConfigError(f"{name}.report_to: {package} is not installed.", f"pip install {package}")
     known = {field.name for field in dataclasses.fields(TrainingArguments)}
     for key in stage.trainer:
         if key not in known:
