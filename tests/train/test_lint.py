@@ -5,14 +5,11 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 import lpt_train.lint.kinds as kinds
@@ -438,47 +435,6 @@ def test_without_tokens_lint_needs_no_torch(tiny_rows: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-# ---- hostile texts -----------------------------------------------------------------------------------
-
-TEXTS = st.lists(
-    st.one_of(
-        st.sampled_from(["<think>", "</think>", "<answer>", "(A)", "A. x\n", "\n", "<|im_end|>"]), st.text()
-    ),
-    max_size=6,
-).map("".join)
-SEGMENTS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "kind": st.sampled_from(["format", "thought", "cue", "continuation", "answer"]),
-            "text": TEXTS,
-            "loss": st.booleans(),
-        }
-    ),
-    max_size=6,
-)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(chosen=SEGMENTS, rejected=SEGMENTS, question=TEXTS, kind=st.sampled_from([0, 1, 2, 3]))
-def test_no_text_makes_lint_raise(
-    folder: Folder, encoder: Encoder, chosen: Rows, rejected: Rows, question: str, kind: int
-) -> None:
-    row = folder.read("pairs.jsonl")[kind]
-    row |= {"chosen": chosen, "rejected": rejected}
-    user(row)["text"] = question
-    report = lint(folder.write("hostile.jsonl", [row]), encoder=encoder, max_tokens=200)
-    assert report.rows == 1
-    assert report.text(most=None).isprintable() or "\n" in report.text()
-    json.dumps(report.as_json())
-
-
-def test_a_very_long_text_takes_no_time(folder: Folder) -> None:
-    begun = time.process_time()
-    report = folder.change("sft.jsonl", lambda rows: add("thought", "a (" * 200_000)(rows[2]))
-    assert time.process_time() - begun < 5
-    assert report.errors == ()
 
 
 # ---- the report --------------------------------------------------------------------------------------

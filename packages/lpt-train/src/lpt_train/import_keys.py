@@ -9,6 +9,7 @@ from typing import Any, cast
 from lpt_core import ConfigError
 from lpt_train.config import PROJECTIONS
 from lpt_train.import_draft import Draft, Fate, Finding
+from lpt_train.import_tables import IGNORED, SAME
 
 Take = Callable[[Draft, str, Any], None]
 
@@ -19,65 +20,14 @@ def take_key(draft: Draft, key: str, value: Any) -> None:
     Raises:
         ConfigError: It asks for what lpt-train does not do at all.
     """
-    if key in _SAME:
-        draft.put(key, _SAME[key].format(stage=draft.stage), value)
+    if key in SAME:
+        draft.put(key, SAME[key].format(stage=draft.stage), value)
     elif key in _SPECIAL:
         _SPECIAL[key](draft, key, value)
-    elif key in _IGNORED:
-        draft.ignore(key, _IGNORED[key])
+    elif key in IGNORED:
+        draft.ignore(key, IGNORED[key])
     else:
         draft.ignore(key, "not known; see whether trainer: takes it")
-
-
-_SAME = {
-    "model_name_or_path": "model.name",
-    "model_revision": "model.revision",
-    "seed": "seed",
-    "learning_rate": "{stage}.learning_rate",
-    "num_train_epochs": "{stage}.epochs",
-    "warmup_steps": "{stage}.warmup_steps",
-    "weight_decay": "{stage}.weight_decay",
-    "max_grad_norm": "{stage}.max_grad_norm",
-    "logging_steps": "{stage}.log_every",
-    "save_steps": "{stage}.save_every",
-    "per_device_train_batch_size": "{stage}.micro_batch",
-    "gradient_checkpointing": "{stage}.gradient_checkpointing",
-    "dataloader_num_workers": "{stage}.workers",
-}
-
-_OURS = "lpt-train always does so"
-_IGNORED = {
-    "stage": "chooses the command: lpt-train sft, or lpt-train dpo",
-    "do_train": _OURS,
-    "do_eval": "name rows as evaluation",
-    "dataset": "rows are records of lpt-core: name their file as data, under the stage",
-    "dataset_dir": "rows are records of lpt-core: name their file as data, under the stage",
-    "eval_dataset": "name rows as evaluation, under the stage",
-    "val_size": "no rows are split off at random; name rows as evaluation, under the stage",
-    "template": "the model's own chat template is used",
-    "output_dir": "given on the command line: --out",
-    "overwrite_output_dir": "a run that was stopped goes on; another needs another folder",
-    "resume_from_checkpoint": "the same line goes on where it was",
-    "overwrite_cache": "there is no cache of rows",
-    "preprocessing_num_workers": "rows are encoded when they are needed",
-    "plot_loss": _OURS,
-    "deepspeed": "given to accelerate launch",
-    "fsdp": "given to accelerate launch",
-    "ddp_timeout": "may be given under trainer:",
-    "enable_liger_kernel": "the head is applied to the responses alone; give use_liger_kernel under trainer:",
-    "image_min_pixels": "left to the model's own processor",
-    "video_max_pixels": "rows have no videos",
-    "video_min_pixels": "rows have no videos",
-    "max_samples": "choose the rows when they are exported",
-    "packing": "rows are not packed; batches are sorted by length",
-    "neat_packing": "rows are not packed; batches are sorted by length",
-    "mask_history": "a row has one turn to learn",
-    "trust_remote_code": "no code of a model is run",
-    "save_only_model": "checkpoints always have what resuming needs",
-    "per_device_eval_batch_size": "as micro_batch",
-    "warmup_ratio": "give warmup_steps",
-    "ref_model": "the reference is the model that training starts from",
-}
 
 
 # ---- keys that take a thought ----------------------------------------------------------------------
