@@ -29,7 +29,7 @@ def page(known: dict[str, Any]) -> str:
         "How the [lab's student](../explanation/lab.md) was made, and what it knows. Made from the record",
         "beside its weights.",
         "",
-        f"One sitting on one core of a shared machine with two: {known['seconds'] / 60:.0f} minutes for",
+        f"On one core of a busy machine with two: {known['seconds'] / 60:.0f} minutes for",
         f"{how['tower_steps']} steps of the tower and {how['steps']} of the language model, of "
         f"{how['batch']} lessons each,",
         f"over {how['scenes']:,} training scenes. The settings, all of them the script's defaults:",

@@ -37,7 +37,7 @@ RECORD = "training.json"
 
 _READ = 1500  # scenes that the tokenizer's texts are about
 _REPORT, _EXAMINE = 50, 500  # steps between reports, and between examinations
-_VALIDATION, _TEST = 256, 10  # questions of an examination
+_VALIDATION, _TEST = 256, 500  # questions of an examination
 
 
 def texts_of(scenes: Sequence[Scene], asked: Sequence[Sequence[Question]], seed: int) -> Iterator[str]:
