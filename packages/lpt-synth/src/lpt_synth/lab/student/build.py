@@ -49,7 +49,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalG
         "window_size": 112,
         "initializer_range": VISION_HIDDEN**-0.5,
     }
-    config = Qwen2_5_VLConfig(
+    config = cast(Any, Qwen2_5_VLConfig)(
         text_config=text,
         vision_config=vision,
         image_token_id=ids["<|image_pad|>"],

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lpt_core import derived_int
 from lpt_synth.lab.captions import write_caption
@@ -106,7 +106,7 @@ class School:
             self._go_on(kept)
         else:
             teach_tower(eye, scenes, self.how, self.curve, HIDDEN)
-            settle(eye, scenes[:256], float(model.get_input_embeddings().weight.std()))
+            settle(eye, scenes[:256], float(cast(Any, model.get_input_embeddings()).weight.std()))
             self._keep(saved, {"tower": eye.tower.state_dict()})
         eye.tower.requires_grad_(False)
         self.tell("looking at all scenes")
