@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.slow
-CAPTIONS = 5
+CAPTIONS = 8
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -66,7 +66,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_it_ends_in_sets_and_a_summary(done: tuple[Path, str]) -> None:
     folder, said = done
-    examples = [json.loads(line) for line in (folder / "run" / "sets" / "sft.jsonl").open()]
+    examples = [
+        json.loads(line) for line in (folder / "run" / "sets" / "sft.jsonl").read_text("utf-8").splitlines()
+    ]
     assert examples
     assert (folder / "run" / "sets" / "pairs.jsonl").stat().st_size
     assert {segment["kind"] for one in examples for segment in one["response"]} >= {
@@ -106,10 +108,10 @@ def test_killed_half_way_it_goes_on_and_ends_the_same(done: tuple[Path, str], tm
     folder = tmp_path / "demo"
     process = demo(folder, "--quiet")
     deadline = time.monotonic() + 200
-    while not 20 <= _thoughts(folder) <= 100:
+    while not _thoughts(folder):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (folder / "run" / "sets").exists()
