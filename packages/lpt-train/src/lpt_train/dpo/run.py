@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from transformers import PrinterCallback
 
-from lpt_core import ConfigError, DataError, PreferencePair, fingerprint
+from lpt_core import ConfigError, DataError, PreferencePair
 from lpt_train.arguments import training_arguments, world_size
-from lpt_train.checkpoint import RECORD, CheckpointRecord, course_of, read_record, versions
+from lpt_train.checkpoint import CheckpointRecord
 from lpt_train.config import TrainConfig
 from lpt_train.dpo.collate import PairCollator
 from lpt_train.dpo.meter import PairLines
@@ -23,29 +23,11 @@ from lpt_train.dpo.reference import ReferenceCache, reference_identity
 from lpt_train.dpo.shared import attention_of
 from lpt_train.dpo.trainer import PairRows, PreferenceTrainer, pair_order
 from lpt_train.encoding import Encoder
-from lpt_train.model import ADAPTER, load_processor, template_of
-from lpt_train.resume import NoteTaker, Start, clear_broken, find_start, model_to_train, same_course
+from lpt_train.model import ADAPTER, load_processor
+from lpt_train.opening import TrainingResult, record_of, refuse_long, train_in
+from lpt_train.resume import NoteTaker, Start, model_to_train
 from lpt_train.rows import read_pairs
 from lpt_train.run_folder import RunFolder
-
-_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class DPOResult:
-    """What a preference training has come to.
-
-    Attributes:
-        model: The folder of the model, or of its adapters.
-        record: What it says of itself.
-        dropped: Pairs that were too long.
-        resumed_from: The step that this call went on from; None where it began at the beginning.
-    """
-
-    model: Path
-    record: CheckpointRecord
-    dropped: int
-    resumed_from: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +39,7 @@ class _Pairs:
 
 def train_dpo(
     config: TrainConfig, out: Path, *, reference: Path | None = None, note: NoteTaker = lambda line: None
-) -> DPOResult:
+) -> TrainingResult:
     """Train a model on preference pairs as a configuration says.
 
     Args:
@@ -81,28 +63,17 @@ def train_dpo(
     processor = load_processor(config.model.name, config.model.revision)
     encoder = Encoder(processor, pixels=config.data.pixels, prefix_loss=config.data.prefix_loss)
     pairs = _fitting(config.needs("dpo"), encoder, config, "dpo.data")
-    expected = _record(config, pairs.records, processor)
-    folder = RunFolder(out)
-    if (folder.model / RECORD).is_file():
-        record = read_record(folder.model)
-        same_course(folder.model, record, expected)
-        note(f"{out} is done: {record.step} updates")
-        return DPOResult(folder.model, record, pairs.dropped, record.step)
-    start = find_start(out, expected)
-    folder.create(config)
-    if start is not None:
-        note(f"going on from update {start.record.step}")
-    trainer = _trainer(config, folder, pairs, start, expected, encoder, reference or out / "reference", note)
-    if trainer.is_world_process_zero():
-        clear_broken(out, note)
-    if start is None or not start.at_end:
-        _reference_of_start(config, trainer, start)
-        trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
-    else:
-        trainer.state.global_step = start.record.step
-    trainer.check_frozen()
-    record = trainer.save_result(folder.model)
-    return DPOResult(folder.model, record, pairs.dropped, start.record.step if start else None)
+    contents = [_content(pair) for pair in pairs.records]
+    expected = record_of(config, "dpo", processor, pairs.records, contents, source=source)
+    kept = reference or out / "reference"
+
+    def make(folder: RunFolder, start: Start | None) -> PreferenceTrainer:
+        trainer = _trainer(config, folder, pairs, start, expected, encoder, kept, note)
+        if start is not None and not start.at_end:
+            _reference_of_start(config, trainer, start)
+        return trainer
+
+    return train_in(out, config, expected, make, dropped=pairs.dropped, note=note)
 
 
 def _trainer(
@@ -167,12 +138,12 @@ def _trainer(
     return trainer
 
 
-def _reference_of_start(config: TrainConfig, trainer: PreferenceTrainer, start: Start | None) -> None:
+def _reference_of_start(config: TrainConfig, trainer: PreferenceTrainer, start: Start) -> None:
     """Make up for a cache that was lost: the model in memory is a checkpoint's, and no reference any more.
 
     Where there are adapters, the model without them still is; the trainer sees to that.
     """
-    if start is None or config.model.lora is not None or not trainer.lacking():
+    if config.model.lora is not None or not trainer.lacking():
         return
     if trainer.sharded:
         raise DataError(
@@ -186,25 +157,6 @@ def _reference_of_start(config: TrainConfig, trainer: PreferenceTrainer, start: 
             "give the model that it began with: it is what the trained one is compared with",
         )
     trainer.fill_cache(model.to(trainer.args.device))
-
-
-def _record(config: TrainConfig, pairs: list[PreferencePair], processor: Any) -> CheckpointRecord:
-    systems = sorted({m.text for pair in pairs for m in pair.prompt if m.role == "system"})
-    return CheckpointRecord(
-        stage="dpo",
-        step=0,
-        model=config.model.name if config.dpo.start is None else str(config.dpo.start),
-        revision=config.model.revision if config.dpo.start is None else None,
-        adapter=config.model.lora is not None,
-        pixels=config.data.pixels,
-        template=fingerprint("template", template_of(processor)),
-        prompt=fingerprint("prompt", systems),
-        systems=tuple(systems[:16]),
-        rows=len(pairs),
-        data=fingerprint("rows", [_content(pair) for pair in pairs]),
-        course=course_of(config, "dpo", world_size()),
-        versions=versions(),
-    )
 
 
 def _content(pair: PreferencePair) -> list[Any]:
@@ -234,16 +186,9 @@ def _fitting(path: Path, encoder: Encoder, config: TrainConfig, name: str) -> _P
         rejected = encoder.encode(pair.prompt, pair.rejected)
         length = max(len(chosen), len(rejected))
         if length > config.data.max_tokens:
-            too_long.append(f"  pair {number} ({pair.id}): {length} tokens")
+            too_long.append(f"pair {number} ({pair.id}): {length} tokens")
             continue
         records.append(pair)
         tokens.append(TokenPair.of(pair.id, chosen, rejected))
-    if too_long and (config.data.too_long == "refuse" or not records):
-        more = f"\n  and {len(too_long) - _SHOWN} more" if len(too_long) > _SHOWN else ""
-        listed = "\n".join(too_long[:_SHOWN])
-        raise DataError(
-            f"{name}: {len(too_long)} of {len(wanted)} pairs are longer than {config.data.max_tokens} tokens:"
-            f"\n{listed}{more}",
-            "raise data.max_tokens, or leave them out with data.too_long: drop",
-        )
+    refuse_long(name, "pairs", too_long, len(wanted), config.data)
     return _Pairs(records, tokens, len(too_long))

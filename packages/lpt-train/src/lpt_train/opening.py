@@ -1,0 +1,151 @@
+"""What all stages open with and end with: the run's folder, where to go on, the record, the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lpt_core import DataError, PreferencePair, SFTExample, fingerprint
+from lpt_train.arguments import world_size
+from lpt_train.checkpoint import RECORD, CheckpointRecord, course_of, read_record, versions
+from lpt_train.config import DataConfig, TrainConfig
+from lpt_train.model import template_of
+from lpt_train.resume import (
+    NoteTaker,
+    ResumingTrainer,
+    Start,
+    clear_broken,
+    find_start,
+    same_course,
+)
+from lpt_train.run_folder import RunFolder
+
+MakeTrainer = Callable[[RunFolder, Start | None], ResumingTrainer]
+"""Makes a stage's trainer, for a run's folder and the checkpoint that it goes on from."""
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a training has come to.
+
+    Attributes:
+        model: The folder of the model, or of its adapters.
+        record: What it says of itself.
+        dropped: Rows that were too long.
+        resumed_from: The step that this call went on from; None where it began at the beginning.
+    """
+
+    model: Path
+    record: CheckpointRecord
+    dropped: int
+    resumed_from: int | None
+
+
+def train_in(
+    out: Path,
+    config: TrainConfig,
+    expected: CheckpointRecord,
+    make: MakeTrainer,
+    *,
+    dropped: int = 0,
+    note: NoteTaker,
+) -> TrainingResult:
+    """Train in a run's folder, from its beginning or from its last whole checkpoint, to the end.
+
+    Args:
+        out: The run's folder.
+        config: Is kept there.
+        expected: What a checkpoint of this training says of itself.
+        make: Is called where something is left to do.
+        dropped: For the result.
+        note: Is told, a line at a time, what happens.
+
+    Raises:
+        ConfigError: The folder has a run with another configuration.
+        DataError: A checkpoint is not what it says it is.
+        StoreError: The folder cannot be written.
+    """
+    folder = RunFolder(out)
+    if (folder.model / RECORD).is_file():
+        record = read_record(folder.model)
+        same_course(folder.model, record, expected)
+        note(f"{out} is done: {record.step} updates")
+        return TrainingResult(folder.model, record, dropped, record.step)
+    start = find_start(out, expected)
+    folder.create(config)
+    if start is not None:
+        note(f"going on from update {start.record.step}")
+    trainer = make(folder, start)
+    if trainer.is_world_process_zero():
+        clear_broken(out, note)
+    if start is None or not start.at_end:
+        trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
+    else:
+        trainer.state.global_step = start.record.step
+    trainer.check_frozen()
+    record = trainer.save_result(folder.model)
+    return TrainingResult(folder.model, record, dropped, start.record.step if start else None)
+
+
+def record_of(
+    config: TrainConfig,
+    stage: Literal["sft", "dpo"],
+    processor: Any,
+    rows: Sequence[SFTExample | PreferencePair],
+    contents: Sequence[Any],
+    *,
+    source: Path | None = None,
+) -> CheckpointRecord:
+    """What every checkpoint of a training says of itself, as far as it is known at its beginning.
+
+    Args:
+        config: Of the training.
+        stage: Which of its sections.
+        processor: The model's.
+        rows: What is trained on.
+        contents: What of each row training depends on.
+        source: The folder that training begins from, if not the model that ``config`` names.
+    """
+    systems = sorted({m.text for row in rows for m in row.prompt if m.role == "system"})
+    return CheckpointRecord(
+        stage=stage,
+        step=0,
+        model=config.model.name if source is None else str(source),
+        revision=config.model.revision if source is None else None,
+        adapter=config.model.lora is not None,
+        pixels=config.data.pixels,
+        template=fingerprint("template", template_of(processor)),
+        prompt=fingerprint("prompt", systems),
+        systems=tuple(systems[:16]),
+        rows=len(rows),
+        data=fingerprint("rows", list(contents)),
+        course=course_of(config, stage, world_size()),
+        versions=versions(),
+    )
+
+
+def refuse_long(name: str, rows: str, too_long: Sequence[str], of: int, data: DataConfig) -> None:
+    """Refuse rows that are too long, where they shall not be dropped or nothing else is there.
+
+    Args:
+        name: Of the setting that named the file.
+        rows: What they are ("rows", "pairs").
+        too_long: A line for each, which says where it is and how long.
+        of: How many rows there are.
+        data: How long they may be, and what to do.
+
+    Raises:
+        DataError: There are some.
+    """
+    if not too_long or (data.too_long == "drop" and len(too_long) < of):
+        return
+    more = [f"and {len(too_long) - _SHOWN} more"] if len(too_long) > _SHOWN else []
+    listed = "\n".join(f"  {line}" for line in [*too_long[:_SHOWN], *more])
+    raise DataError(
+        f"{name}: {len(too_long)} of {of} {rows} are longer than {data.max_tokens} tokens:\n{listed}",
+        "raise data.max_tokens, or leave them out with data.too_long: drop",
+    )
