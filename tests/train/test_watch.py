@@ -32,7 +32,7 @@ def test_means_are_over_tokens_and_tell_untrained_ones_apart() -> None:
         bears=torch.tensor([True, False]),
     )
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
-    meter.count(attention=mask, labels=torch.tensor([[0, 1, 1, 0], [0, 1, 0, 0]]).bool())
+    meter.count(tokens=mask, labels=torch.tensor([[0, 1, 1, 0], [0, 1, 0, 0]]).bool(), rows=2)
     values = meter.read(lambda sums: sums)
     assert values["loss/thought"] == 3
     assert values["entropy/thought"] == pytest.approx(2.5 / 3)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from lpt_core import DataError, ImageRef
 from lpt_train.dpo.pairs import TokenPair, common_prefix
-from lpt_train.dpo.positions import prompt_positions
 from lpt_train.dpo.trainer import pair_order
 from lpt_train.dpo.tree import TokenTree
 from lpt_train.encoding import Encoded
+from lpt_train.positions import rope_positions
 
 IMAGE = ImageRef(path="a.png", sha256="0" * 64, width=1, height=1)
 # Few different tokens, so that beginnings are often shared.
@@ -59,7 +59,7 @@ def test_positions_are_the_models_own(bench, family, grids):
     wanted, deltas = table.model.model.get_rope_index(
         ids, mm_token_type_ids=(ids == 5).int(), image_grid_thw=torch.tensor(grids) if grids else None
     )
-    found, following = prompt_positions(tokens, grids, image_token=5, merge=2)
+    found, following = rope_positions(tokens, grids, image_token=5, merge=2)
     assert torch.equal(found, wanted[:, 0])
     assert following == len(tokens) + int(deltas)
 
@@ -67,7 +67,7 @@ def test_positions_are_the_models_own(bench, family, grids):
 @pytest.mark.parametrize("grids", [[], [(1, 4, 4), (1, 2, 2)], [(1, 2, 2)], [(1, 8, 8)]])
 def test_images_that_do_not_fit_their_tokens_are_refused(grids):
     with pytest.raises(ValueError, match="image"):
-        prompt_positions([8, 5, 5, 5, 5, 9], grids, image_token=5, merge=2)
+        rope_positions([8, 5, 5, 5, 5, 9], grids, image_token=5, merge=2)
 
 
 def encoded(prompt, response, labels=None, image=IMAGE):

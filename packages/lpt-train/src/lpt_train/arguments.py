@@ -40,7 +40,13 @@ def accumulation(stage: StageConfig, name: str, world: int) -> int:
 
 
 def training_arguments(
-    stage: StageConfig, name: str, out: Path, *, precision: Precision, seed: int
+    stage: StageConfig,
+    name: str,
+    out: Path,
+    *,
+    precision: Precision,
+    seed: int,
+    micro_batches: int | None = None,
 ) -> TrainingArguments:
     """The arguments of a trainer for a stage.
 
@@ -50,6 +56,7 @@ def training_arguments(
         out: Where checkpoints go.
         precision: Of the model.
         seed: Of dropout; the order of the rows has its own draws.
+        micro_batches: That each device takes for an update, where it is not ``batch_size`` that tells.
 
     Raises:
         ConfigError: ``trainer`` has an argument that there is not, or one that another setting governs.
@@ -58,7 +65,7 @@ def training_arguments(
         "output_dir": str(out),
         "per_device_train_batch_size": stage.micro_batch,
         "per_device_eval_batch_size": stage.micro_batch,
-        "gradient_accumulation_steps": accumulation(stage, name, world_size()),
+        "gradient_accumulation_steps": micro_batches or accumulation(stage, name, world_size()),
         "learning_rate": stage.learning_rate,
         "num_train_epochs": stage.epochs,
         "max_steps": stage.max_steps or -1,

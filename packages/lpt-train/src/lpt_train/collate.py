@@ -52,7 +52,7 @@ class SFTCollator:
         """
         longest = max(len(row) for row in rows)
         length = -(-longest // self._multiple) * self._multiple
-        regions = padded([[_NUMBERS[name] for name in row.regions] for row in rows], NO_REGION, length)
+        regions = padded([region_numbers(row) for row in rows], NO_REGION, length)
         return {
             "input_ids": padded([row.ids for row in rows], self._pad, length),
             "attention_mask": (regions != NO_REGION).long(),
@@ -66,6 +66,11 @@ class SFTCollator:
 def label_ids(row: Encoded) -> list[int]:
     """The token that each place is to predict in training, or -100."""
     return [token if loss else NO_LABEL for token, loss in zip(row.ids, row.labels, strict=True)]
+
+
+def region_numbers(row: Encoded) -> list[int]:
+    """What each token is part of, as a place in ``REGIONS``."""
+    return [_NUMBERS[name] for name in row.regions]
 
 
 def padded(rows: Sequence[Sequence[int]], fill: int, length: int) -> Tensor:

@@ -135,6 +135,21 @@ class SFTConfig(StageConfig):
     """Supervised fine-tuning."""
 
     learning_rate: float = Field(default=8e-6, gt=0)
+    packing: bool = Field(
+        default=False,
+        strict=True,
+        description="lay the rows of an update into as few sequences of at most data.max_tokens as they "
+        "need, each row as if it stood alone; a device takes one sequence at a time",
+    )
+
+    @model_validator(mode="after")
+    def _one_sequence(self) -> SFTConfig:
+        if self.packing and (self.micro_batch != 1 or self.sort_window != 1):
+            raise ValueError(
+                "with packing, a device takes one sequence at a time and nothing is padded: leave out "
+                "micro_batch and sort_window, and say with data.max_tokens how long a sequence may be"
+            )
+        return self
 
 
 class DPOConfig(StageConfig):

@@ -7,6 +7,11 @@ from collections.abc import Iterator, Sequence
 from lpt_core import derived_int
 
 
+def shuffled(count: int, *, seed: int, epoch: int) -> list[int]:
+    """All rows in the order in which an epoch's updates take them."""
+    return sorted(range(count), key=lambda row: derived_int(seed, "order", epoch, row))
+
+
 class LengthOrder:
     """The order of the rows of an epoch; a sampler for torch's ``DataLoader``.
 
@@ -41,7 +46,7 @@ class LengthOrder:
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        rows = sorted(range(len(self)), key=lambda row: derived_int(self._seed, "order", self._epoch, row))
+        rows = shuffled(len(self), seed=self._seed, epoch=self._epoch)
         size = self._batch * self._window
         for start in range(0, len(rows), size):
             yield from self._sorted(rows[start : start + size], start)

@@ -58,11 +58,16 @@ class Meter:
             self._sums = torch.zeros(2 * len(REGIONS), 3, dtype=torch.float64, device=nll.device)
         self._sums.index_add_(0, where, values)
 
-    def count(self, *, attention: Tensor, labels: Tensor) -> None:
-        """Take in a batch: its attention mask and which of its places bear loss, both (B, N)."""
-        rows, length = attention.shape
-        counts = [attention.sum(), rows * length, labels.sum(), rows]
-        made = torch.stack([torch.as_tensor(c, dtype=torch.float64, device=attention.device) for c in counts])
+    def count(self, *, tokens: Tensor, labels: Tensor, rows: Tensor | int) -> None:
+        """Take in a batch.
+
+        Args:
+            tokens: Which of its places hold a token, (B, N).
+            labels: Which of them bear loss, (B, N) or without the first of each.
+            rows: How many rows it has; of packed ones, more than B.
+        """
+        counts = [tokens.sum(), tokens.numel(), labels.sum(), rows]
+        made = torch.stack([torch.as_tensor(c, dtype=torch.float64, device=tokens.device) for c in counts])
         self._totals = made if self._totals is None else self._totals + made
 
     def read(self, total: Callable[[Tensor], Tensor]) -> dict[str, float]:

@@ -16,8 +16,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lpt_core import ImageRef
 from lpt_train.dpo.pairs import TokenPair
-from lpt_train.dpo.positions import prompt_positions
 from lpt_train.dpo.tree import TokenTree
+from lpt_train.positions import rope_positions
 
 Batch = dict[str, Tensor]
 
@@ -151,7 +151,7 @@ class PairCollator:
         for (tree, _), picture in zip(rows, pictures, strict=True):
             grids = cast("list[tuple[int, int, int]]", picture["image_grid_thw"].tolist())
             prompt = tree.tokens[: tree.prompt_length]
-            before, start = prompt_positions(prompt, grids, image_token=self.image_token, merge=self.merge)
+            before, start = rope_positions(prompt, grids, image_token=self.image_token, merge=self.merge)
             after = (torch.tensor(tree.depths, dtype=torch.long) + start).expand(3, -1)
             places.append(torch.cat([before, after], dim=1).T)
         tokens = [torch.tensor(tree.tokens) for tree, _ in rows]

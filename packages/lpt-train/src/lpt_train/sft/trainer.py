@@ -19,9 +19,10 @@ from torch.nn import functional
 from torch.utils.data import Dataset, Sampler
 
 from lpt_core import SFTExample
-from lpt_train.collate import NO_LABEL
+from lpt_train.collate import NO_LABEL, NO_REGION
 from lpt_train.encoding import REGIONS, Encoded, Encoder
 from lpt_train.order import LengthOrder
+from lpt_train.packing import Pack, PackedOrder
 from lpt_train.resume import ResumingTrainer
 from lpt_train.watch import Meter, entropies
 
@@ -44,10 +45,23 @@ class EncodedRows(Dataset[Encoded]):
         return self._encoder.encode(example.prompt, example.response)
 
 
-class OrderedSampler(Sampler[int]):
-    """A ``LengthOrder`` for a ``DataLoader``."""
+class PackedRows(Dataset[list[Encoded]]):
+    """Rows by the packs that a ``PackedOrder`` makes."""
 
-    def __init__(self, order: LengthOrder) -> None:
+    def __init__(self, examples: Sequence[SFTExample], encoder: Encoder) -> None:
+        self._rows = EncodedRows(examples, encoder)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Pack) -> list[Encoded]:
+        return [self._rows[row] for row in index]
+
+
+class OrderedSampler(Sampler[Any]):
+    """An order for a ``DataLoader``."""
+
+    def __init__(self, order: LengthOrder | PackedOrder) -> None:
         self._order = order
 
     def __len__(self) -> int:
@@ -62,7 +76,7 @@ class OrderedSampler(Sampler[int]):
 
 
 class SFTTrainer(ResumingTrainer):
-    """Trains on batches of ``SFTCollator``.
+    """Trains on batches of ``SFTCollator``, or of ``PackingCollator``.
 
     Args:
         order: Of the rows.
@@ -72,13 +86,13 @@ class SFTTrainer(ResumingTrainer):
     # The loss is a mean over all tokens of an update, however these are spread over its micro-batches.
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *, order: LengthOrder, **arguments: Any) -> None:
+    def __init__(self, *, order: LengthOrder | PackedOrder, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._order = order
         self._meters = {True: Meter(), False: Meter()}
         self.model_accepts_loss_kwargs = True
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[Any]:
         return OrderedSampler(self._order)
 
     def compute_loss(
@@ -93,7 +107,8 @@ class SFTTrainer(ResumingTrainer):
         The head of the model is applied to the places that predict a response, and to no others.
         """
         inputs = dict(inputs)
-        labels, regions = inputs.pop("labels")[:, 1:], inputs.pop("regions")[:, 1:]
+        labels, regions = inputs.pop("labels")[:, 1:], inputs.pop("regions")
+        tokens, regions = regions != NO_REGION, regions[:, 1:]
         answers = regions >= _FIRST_OF_RESPONSE
         keep = answers.any(0).nonzero()[:, 0]
         answers, bears = answers[:, keep], labels[:, keep] != NO_LABEL
@@ -104,7 +119,7 @@ class SFTTrainer(ResumingTrainer):
         nll = functional.cross_entropy(logits.float(), targets, reduction="none")
         meter = self._meters[bool(model.training)]
         meter.add(nll=nll, entropy=entropies(logits), regions=regions, bears=bears)
-        meter.count(attention=inputs["attention_mask"], labels=labels != NO_LABEL)
+        meter.count(tokens=tokens, labels=labels != NO_LABEL, rows=_rows(inputs))
         number = bears.sum() if num_items_in_batch is None else num_items_in_batch
         loss = nll[bears].sum() / torch.as_tensor(number, device=nll.device).clamp(min=1)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
@@ -132,3 +147,10 @@ class SFTTrainer(ResumingTrainer):
             values = {f"eval_{name}": value for name, value in values.items()}
         logs.update(values)
         super().log(logs, start_time)
+
+
+def _rows(inputs: dict[str, Any]) -> Tensor | int:
+    """How many rows a batch has; packed ones begin where places in a row do."""
+    if "position_ids" not in inputs:
+        return len(inputs["input_ids"])
+    return (inputs["position_ids"][0] == 0).sum()

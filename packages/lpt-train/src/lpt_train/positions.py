@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 
-def prompt_positions(
+def rope_positions(
     tokens: Sequence[int], grids: Sequence[tuple[int, int, int]], *, image_token: int, merge: int
 ) -> tuple[Tensor, int]:
-    """Positions of a prompt's tokens in time, height and width.
+    """Positions of tokens in time, height and width.
 
     Args:
         tokens: Token ids, each image as a run of ``image_token``.
