@@ -22,6 +22,7 @@ from lpt_core import (
     Message,
     PreferencePair,
     Presentation,
+    PromptExample,
     Provenance,
     Record,
     ResponseSegment,
@@ -83,7 +84,8 @@ PAIR = PreferencePair(
     chosen=RESPONSE,
     rejected=RESPONSE,
 )
-RECORDS: list[Record] = [CAPTION, QUESTION, SHOWN, TRACE, EXAMPLE, PAIR]
+PROMPT = PromptExample.make(image=IMAGE, prompt=SHARED["prompt"], mcq=QUESTION, presentation=SHOWN)
+RECORDS: list[Record] = [CAPTION, QUESTION, SHOWN, TRACE, EXAMPLE, PAIR, PROMPT]
 VALUES: list[Part] = [
     IMAGE,
     MADE,
@@ -306,6 +308,30 @@ def test_texts_of_options_are_compared_in_one_normal_form(text: str, normal: str
 
 def test_joiners_that_tell_texts_apart_stay() -> None:
     assert normal_text("👩\u200d🚀") != normal_text("👩🚀")
+
+
+# ---- prompts for reinforcement learning --------------------------------------------------------------
+
+
+def test_a_prompt_names_its_content_and_not_where_its_question_comes_from() -> None:
+    asked = QUESTION.model_copy(update={"provenance": MADE})
+    again = PromptExample.make(image=IMAGE, prompt=SHARED["prompt"], mcq=asked, presentation=SHOWN)
+    assert again == PROMPT
+    assert again.mcq.provenance is None
+    moved = IMAGE.model_copy(update={"path": "elsewhere.png"})
+    assert PromptExample.make(image=moved, prompt=(), mcq=asked, presentation=SHOWN).id != PROMPT.id
+    assert PromptExample.make(
+        image=moved, prompt=SHARED["prompt"], mcq=asked, presentation=SHOWN
+    ).id == PROMPT.id  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change", [{"mcq_id": "f" * 32}, {"order": (*SHOWN.order, len(SHOWN.order))}], ids=["other", "longer"]
+)
+def test_a_prompt_whose_presentation_is_of_another_question_is_refused(change: dict[str, Any]) -> None:
+    shown = Presentation.model_validate(SHOWN.model_dump() | change)
+    with pytest.raises(ValidationError, match="presentation"):
+        PromptExample.make(image=IMAGE, prompt=SHARED["prompt"], mcq=QUESTION, presentation=shown)
 
 
 # ---- the published schemas -------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from lpt_synth.rundir import RunDir
 from lpt_synth.status import status
 
 Config = Callable[..., RunConfig]
-SETS = ("mcqs.jsonl", "sft.jsonl", "pairs.jsonl")
+SETS = ("mcqs.jsonl", "prompts.jsonl", "sft.jsonl", "pairs.jsonl")
 
 
 def sets_of(out: Path) -> list[bytes]:

@@ -13,6 +13,7 @@ from lpt_core import ImageRef
 from lpt_synth.config import SelectConfig, SFTMix
 from lpt_synth.export import CardFacts, ModelFacts, PromptFacts
 from lpt_synth.select import select
+from lpt_synth.select.examples import prompt_example
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def make_image(tmp_path: Path) -> Callable[..., ImageRef]:
 
 @pytest.fixture
 def make_sets(tmp_path: Path, make_trees: Any) -> Callable[..., Path]:
-    """Writes the two sets of a small run about these images, as the runner does."""
+    """Writes the sets of a small run about these images, as the runner does."""
 
     def make(images: Iterable[ImageRef], name: str = "sets", **size: int) -> Path:
         trees = [
@@ -43,9 +44,11 @@ def make_sets(tmp_path: Path, make_trees: Any) -> Callable[..., Path]:
         selection = select(lambda: iter(trees), config, 42)
         folder = tmp_path / name
         folder.mkdir()
-        for file, records in (("sft.jsonl", selection.sft()), ("pairs.jsonl", selection.pairs())):
+        prompts = [prompt_example(node, tree.caption.image) for tree in trees for node in tree.mcqs]
+        files = {"sft": selection.sft(), "pairs": selection.pairs(), "prompts": prompts}
+        for file, records in files.items():
             lines = (record.model_dump_json() + "\n" for record in records)
-            (folder / file).write_text("".join(lines), encoding="utf-8", newline="\n")
+            (folder / f"{file}.jsonl").write_text("".join(lines), encoding="utf-8", newline="\n")
         return folder
 
     return make

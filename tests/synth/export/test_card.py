@@ -56,7 +56,7 @@ def _render(facts: CardFacts, contents: Contents, fmt: Any = "trl") -> tuple[dic
     return yaml.safe_load(front), body
 
 
-@pytest.mark.parametrize("fmt", list(FORMATS))
+@pytest.mark.parametrize("fmt", [name for name in FORMATS if name != "prompts"])
 def test_the_card_states_models_revisions_prompts_licences_and_yields(
     facts: CardFacts, contents: Contents, fmt: Any
 ) -> None:
@@ -67,6 +67,18 @@ def test_the_card_states_models_revisions_prompts_licences_and_yields(
         assert fact in body
     assert "1,203 SFT examples and 7 preference pairs about 2 images" in body
     assert FORMATS[fmt].notes in body
+
+
+def test_the_card_of_prompts_counts_questions(facts: CardFacts) -> None:
+    contents = Contents()
+    contents.prompts.update({"Spatial": 1200, "other": 3})
+    contents.images.update({".png": 40})
+    front, body = _render(facts, contents, "prompts")
+    assert front["configs"] == [
+        {"config_name": "prompts", "data_files": [{"split": "train", "path": "prompts.jsonl"}]}
+    ]
+    assert "1,203 questions about 40 images" in body
+    assert "0 SFT examples" not in body
 
 
 def test_the_configuration_can_be_read_back(facts: CardFacts, contents: Contents) -> None:

@@ -21,8 +21,11 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 @every_format
 def test_the_report_counts_what_is_there(fmt: Any, sets: Path, tmp_path: Path, facts: CardFacts) -> None:
     report = export(fmt, sets, tmp_path / "out", facts)
-    lines = [len((sets / name).read_text().splitlines()) for name in ("sft.jsonl", "pairs.jsonl")]
-    assert [report.sft, report.pairs] == lines
+    names = ("prompts.jsonl",) if fmt == "prompts" else ("sft.jsonl", "pairs.jsonl")
+    lines = [len((sets / name).read_text().splitlines()) for name in names]
+    found = [report.prompts] if fmt == "prompts" else [report.sft, report.pairs]
+    assert found == lines
+    assert report.sft + report.pairs + report.prompts == sum(lines)
     assert report.images == len(list((tmp_path / "out/images").iterdir())) == 3
     assert min(lines) > 0
 
@@ -64,10 +67,10 @@ def test_an_image_that_is_gone_is_named(fmt: Any, sets: Path, tmp_path: Path, fa
 @every_format
 def test_empty_sets_make_a_valid_export(fmt: Any, tmp_path: Path, facts: CardFacts) -> None:
     (tmp_path / "sets").mkdir()
-    for name in ("sft.jsonl", "pairs.jsonl"):
+    for name in ("sft.jsonl", "pairs.jsonl", "prompts.jsonl"):
         (tmp_path / "sets" / name).touch()
     report = export(fmt, tmp_path / "sets", tmp_path / "out", facts)
-    assert (report.sft, report.pairs, report.images) == (0, 0, 0)
+    assert (report.sft, report.pairs, report.prompts, report.images) == (0, 0, 0, 0)
     assert "configs:" not in (tmp_path / "out/README.md").read_text(encoding="utf-8")
 
 
@@ -184,7 +187,7 @@ def test_memory_does_not_grow_with_the_rows(fmt: Any, sets: Path, tmp_path: Path
     for times in (1, 20):
         many = tmp_path / f"sets-{times}"
         many.mkdir()
-        for name in ("sft.jsonl", "pairs.jsonl"):
+        for name in ("sft.jsonl", "pairs.jsonl", "prompts.jsonl"):
             (many / name).write_bytes((sets / name).read_bytes() * times)
         tracemalloc.start()
         export(fmt, many, tmp_path / f"out-{times}", facts)

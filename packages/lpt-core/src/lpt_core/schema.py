@@ -397,8 +397,55 @@ class PreferencePair(Record):
     rejected: tuple[ResponseSegment, ...]
 
 
+class PromptExample(Record):
+    """A question about an image and what verifies its answer, for reinforcement learning.
+
+    Attributes:
+        id: From the question, the presentation, the image and the prompt's texts.
+        prompt: System and user messages, the image among them; those of its SFT examples.
+        mcq: The question, with its gold option.
+        presentation: How the prompt shows it: what a letter in an answer means.
+    """
+
+    id: str
+    caption_id: str
+    image: ImageRef
+    prompt: tuple[Message, ...]
+    mcq: MCQ
+    presentation: Presentation
+
+    @model_validator(mode="after")
+    def _one_question(self) -> Self:
+        if self.presentation.mcq_id != self.mcq.id:
+            raise ValueError("the presentation is another question's")
+        if len(self.presentation.order) != len(self.mcq.options):
+            raise ValueError("the presentation shows more or fewer options than the question has")
+        return self
+
+    @classmethod
+    def make(
+        cls, *, image: ImageRef, prompt: tuple[Message, ...], mcq: MCQ, presentation: Presentation
+    ) -> Self:
+        """An example with the id that its content gives it; where the question comes from is left out."""
+        content = {
+            "mcq": mcq.id,
+            "order": list(presentation.order),
+            "style": [presentation.option_style, presentation.answer_style],
+            "image": image.sha256,
+            "prompt": [[message.role, message.text] for message in prompt],
+        }
+        return cls(
+            id=fingerprint("prompt_example", content),
+            caption_id=mcq.caption_id,
+            image=image,
+            prompt=prompt,
+            mcq=mcq.model_copy(update={"provenance": None}),
+            presentation=presentation,
+        )
+
+
 def json_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema (draft 2020-12) of every record, by its name; published in ``lpt_core/schemas``."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    records = (Caption, MCQ, Presentation, Trace, SFTExample, PreferencePair)
+    records = (Caption, MCQ, Presentation, Trace, SFTExample, PreferencePair, PromptExample)
     return {record.__name__: dialect | record.model_json_schema() for record in records}

@@ -134,9 +134,10 @@ def export(run_dir: RunDir, fmt: FormatName, to: Path) -> ExportReport:
         if read_manifest(run_dir).get("made_from") != sets_mark(stored):
             stack.enter_context(run_dir.locked())
         manifest = make_sets(stored)
-    if not manifest["sft"] and not manifest["pairs"]:
+    needed = ("mcqs",) if fmt == "prompts" else ("sft", "pairs")
+    if not any(manifest[name] for name in needed):
         raise DataError(
-            f"{run_dir.path} has no training examples yet.",
+            f"{run_dir.path} has no {'questions' if fmt == 'prompts' else 'training examples'} yet.",
             f"`lpt-synth status {run_dir.path}` shows where they were lost",
         )
     return write(fmt, run_dir.sets, to, _card(stored, manifest))

@@ -24,17 +24,18 @@ from lpt_synth.funnel import Step, funnel
 from lpt_synth.memory import rare_collections
 from lpt_synth.rundir import RunDir
 from lpt_synth.select import Decision, SelectionCounts, Survey, survey
+from lpt_synth.select.examples import prompt_example
 from lpt_synth.status import StoredRun, read_manifest, sets_mark
 from lpt_synth.types import CaptionTree
 
-_FILES = ("mcqs", "sft", "pairs")
+_FILES = ("mcqs", "prompts", "sft", "pairs")
 _SLICES = 8  # for each process: few, as each reads the source's rows up to its own; many, to end together
 _WORTH_PROCESSES = 300  # captions; below, starting processes takes longer than they save
 _MOST_PROCESSES = 8
 
 
 def make_sets(stored: StoredRun, *, tell: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """Select, and write ``mcqs.jsonl``, ``sft.jsonl``, ``pairs.jsonl`` and a manifest.
+    """Select, and write ``mcqs``, ``prompts``, ``sft`` and ``pairs`` (``.jsonl``) and a manifest.
 
     Nothing of it depends on when, where, in how many pieces or by how many processes the run was done. If
     nothing has changed since the sets were made, they are left as they are.
@@ -50,7 +51,8 @@ def make_sets(stored: StoredRun, *, tell: Callable[[str], None] | None = None) -
         StoreError: The sets cannot be written.
     """
     manifest = read_manifest(stored.run)
-    if manifest.get("made_from") == sets_mark(stored):
+    whole = all((stored.run.sets / f"{name}.jsonl").is_file() for name in _FILES)
+    if whole and manifest.get("made_from") == sets_mark(stored):
         return manifest
     building = stored.run.path / ".sets.tmp"
     try:
@@ -160,7 +162,7 @@ def _write(stored: StoredRun, start: int, stop: int, decision: Decision, folder:
     """Write a slice's part of each file; how many questions it has."""
     questions = 0
     with ExitStack() as stack:
-        mcqs, sft, pairs = (
+        mcqs, prompts, sft, pairs = (
             stack.enter_context(_part(Path(folder), name, start).open("w", encoding="utf-8"))
             for name in _FILES
         )
@@ -170,6 +172,7 @@ def _write(stored: StoredRun, start: int, stop: int, decision: Decision, folder:
             for tree in _slice(stored, start, stop):
                 for node in tree.mcqs:
                     _line(mcqs, node.mcq)
+                    _line(prompts, prompt_example(node, tree.caption.image))
                 questions += len(tree.mcqs)
                 yield tree
 

@@ -28,6 +28,7 @@ class Format(StrEnum):
     trl = "trl"
     llama_factory = "llama-factory"
     jsonl = "jsonl"
+    prompts = "prompts"
 
 
 class Level(StrEnum):
@@ -177,7 +178,10 @@ def export(
     from lpt_synth.rundir import RunDir
 
     report = export_job(RunDir(run_dir), format.value, to)
-    typer.echo(f"wrote {to}: {report.sft} SFT examples, {report.pairs} pairs, {report.images} images")
+    rows = f"{report.sft} SFT examples, {report.pairs} pairs"
+    if format is Format.prompts:
+        rows = f"{report.prompts} questions"
+    typer.echo(f"wrote {to}: {rows}, {report.images} images")
 
 
 @app.command()

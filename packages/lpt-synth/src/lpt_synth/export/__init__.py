@@ -1,4 +1,4 @@
-"""From a run's sets to directories that trainers read: TRL, LLaMA-Factory, and LPT's own records."""
+"""From a run's sets to directories that trainers read: TRL, LLaMA-Factory, LPT's own records, prompts."""
 
 from lpt_synth.export.card import CardFacts, ModelFacts, PromptFacts, card_facts
 from lpt_synth.export.export import FORMATS, ExportReport, FormatName, export

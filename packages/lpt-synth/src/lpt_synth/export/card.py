@@ -166,6 +166,10 @@ def licence_id(facts: CardFacts) -> str:
 def _contents(contents: Contents) -> str:
     rows = [("SFT", kind, count) for kind, count in sorted(contents.sft.items())]
     rows += [("preference", kind, count) for kind, count in sorted(contents.pairs.items())]
+    rows += [("prompts", kind, count) for kind, count in sorted(contents.prompts.items())]
+    if contents.prompts:
+        total = f"{contents.prompts.total():,} questions about {contents.images.total():,} images."
+        return f"{total}\n\n{_table(('set', 'kind', 'questions'), rows)}"
     total = (
         f"{contents.sft.total():,} SFT examples and {contents.pairs.total():,} preference pairs "
         f"about {contents.images.total():,} images."

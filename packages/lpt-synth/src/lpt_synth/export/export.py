@@ -12,13 +12,19 @@ from lpt_synth.export.card import CardFacts, render_card
 from lpt_synth.export.images import ImageFolder
 from lpt_synth.export.jsonl import JSONL
 from lpt_synth.export.llama_factory import LLAMA_FACTORY
+from lpt_synth.export.prompts import PROMPTS
 from lpt_synth.export.records import Format
 from lpt_synth.export.target import target_directory
 from lpt_synth.export.trl import TRL
 
-FormatName = Literal["trl", "llama-factory", "jsonl"]
+FormatName = Literal["trl", "llama-factory", "jsonl", "prompts"]
 
-FORMATS: Mapping[FormatName, Format] = {"trl": TRL, "llama-factory": LLAMA_FACTORY, "jsonl": JSONL}
+FORMATS: Mapping[FormatName, Format] = {
+    "trl": TRL,
+    "llama-factory": LLAMA_FACTORY,
+    "jsonl": JSONL,
+    "prompts": PROMPTS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class ExportReport:
         to: Where it is.
         sft: SFT examples.
         pairs: Preference pairs.
+        prompts: Questions to be answered.
         images: Image files.
         neutralised: Media placeholders in texts that were made harmless (LLaMA-Factory).
     """
@@ -38,6 +45,7 @@ class ExportReport:
     to: Path
     sft: int
     pairs: int
+    prompts: int
     images: int
     neutralised: int
 
@@ -50,7 +58,8 @@ def export(fmt: FormatName, sets: Path, to: Path, card: CardFacts) -> ExportRepo
 
     Args:
         fmt: The format.
-        sets: Directory with the run's ``sft.jsonl`` and ``pairs.jsonl``.
+        sets: Directory with the run's ``sft.jsonl``, ``pairs.jsonl`` and ``prompts.jsonl``; a format reads
+            those that it needs.
         to: Where to: a new or an empty directory, or an earlier export.
         card: What the card says.
 
@@ -77,6 +86,7 @@ def export(fmt: FormatName, sets: Path, to: Path, card: CardFacts) -> ExportRepo
         to=to,
         sft=contents.sft.total(),
         pairs=contents.pairs.total(),
+        prompts=contents.prompts.total(),
         images=contents.images.total(),
         neutralised=contents.neutralised,
     )

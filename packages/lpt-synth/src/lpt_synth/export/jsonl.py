@@ -29,31 +29,31 @@ def _write(sets: Path, folder: Path, images: ImageFolder) -> Contents:
     contents = Contents()
     with (folder / SFT_FILE).open("w", encoding="utf-8", newline="\n") as file:
         for example in sft_examples(sets):
-            file.write(_moved(example, images).model_dump_json() + "\n")
+            file.write(moved(example, images).model_dump_json() + "\n")
             contents.sft[example.kind] += 1
     with (folder / PAIRS_FILE).open("w", encoding="utf-8", newline="\n") as file:
         for pair in preference_pairs(sets):
-            file.write(_moved(pair, images).model_dump_json() + "\n")
+            file.write(moved(pair, images).model_dump_json() + "\n")
             contents.pairs[pair.kind] += 1
     contents.images = images.extensions
     return contents
 
 
-def _moved(record: RecordT, images: ImageFolder) -> RecordT:
+def moved(record: RecordT, images: ImageFolder) -> RecordT:
     """The record with its image where the export has it."""
 
-    def moved(image: ImageRef) -> ImageRef:
+    def there(image: ImageRef) -> ImageRef:
         return image.model_copy(update={"path": images.add(image)})
 
     def message(old: Message) -> Message:
         content = tuple(
-            ImagePart(image=moved(part.image)) if isinstance(part, ImagePart) else part
+            ImagePart(image=there(part.image)) if isinstance(part, ImagePart) else part
             for part in old.content
         )
         return old.model_copy(update={"content": content})
 
     return record.model_copy(
-        update={"image": moved(record.image), "prompt": tuple(map(message, record.prompt))}
+        update={"image": there(record.image), "prompt": tuple(map(message, record.prompt))}
     )
 
 

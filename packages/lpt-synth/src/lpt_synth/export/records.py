@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from lpt_core import DataError, Message, PreferencePair, ResponseSegment, SFTExample
+from lpt_core import DataError, Message, PreferencePair, PromptExample, ResponseSegment, SFTExample
 from lpt_synth.export.images import ImageFolder
 
-SFT_FILE, PAIRS_FILE = "sft.jsonl", "pairs.jsonl"
-"""The names of a run's two sets, one record of lpt_core a line."""
+SFT_FILE, PAIRS_FILE, PROMPTS_FILE = "sft.jsonl", "pairs.jsonl", "prompts.jsonl"
+"""The names of a run's sets, one record of lpt_core a line."""
 
-RecordT = TypeVar("RecordT", SFTExample, PreferencePair)
+RecordT = TypeVar("RecordT", SFTExample, PreferencePair, PromptExample)
 
 
 @dataclass(slots=True)
@@ -27,12 +27,14 @@ class Contents:
     Attributes:
         sft: SFT examples by kind.
         pairs: Preference pairs by kind.
+        prompts: Questions to be answered, by kind; "other" where the asker named none.
         images: Image files by extension (".jpg").
         neutralised: Media placeholders in texts that were made harmless; see the format.
     """
 
     sft: Counter[str] = field(default_factory=Counter[str])
     pairs: Counter[str] = field(default_factory=Counter[str])
+    prompts: Counter[str] = field(default_factory=Counter[str])
     images: Counter[str] = field(default_factory=Counter[str])
     neutralised: int = 0
 
@@ -70,6 +72,15 @@ def preference_pairs(sets: Path) -> Iterator[PreferencePair]:
         DataError: The file is missing, or a line is no such record.
     """
     return _read(sets / PAIRS_FILE, PreferencePair)
+
+
+def prompt_examples(sets: Path) -> Iterator[PromptExample]:
+    """The prompts of a run, one at a time.
+
+    Raises:
+        DataError: The file is missing, or a line is no such record.
+    """
+    return _read(sets / PROMPTS_FILE, PromptExample)
 
 
 def response_text(segments: tuple[ResponseSegment, ...]) -> str:

@@ -27,6 +27,7 @@ OUR_NAMES = frozenset(
         "pairs.jsonl",
         "preference.json",
         "preference.jsonl",
+        "prompts.jsonl",
         "sft.json",
         "sft.jsonl",
     }

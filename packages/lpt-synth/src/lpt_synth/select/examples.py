@@ -8,6 +8,7 @@ from lpt_core import (
     ImageRef,
     PairKind,
     PreferencePair,
+    PromptExample,
     ResponseSegment,
     SFTExample,
     SFTKind,
@@ -87,3 +88,8 @@ def preference_pair(
         chosen=response(node, chosen, "added" if kind == "turned_over_wrong" else "all"),
         rejected=response(node, rejected, "none"),
     )
+
+
+def prompt_example(node: MCQNode, image: ImageRef) -> PromptExample:
+    """A question as its thinker was asked it, with what verifies an answer."""
+    return PromptExample.make(image=image, prompt=node.prompt, mcq=node.mcq, presentation=node.presentation)
