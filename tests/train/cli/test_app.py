@@ -170,11 +170,6 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
-def losses(run: Path) -> list[float]:
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [line["token_loss"] for line in lines if "token_loss" in line]
-
-
 @pytest.mark.slow
 def test_a_run_that_was_killed_ends_as_one_that_was_not(lpt, config, tmp_path) -> None:
     config.write_text(config.read_text().replace("max_steps: 2", "max_steps: 4"))
@@ -191,27 +186,3 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(lpt, config, tmp_path) -
     assert lpt("sft", config, "--out", tmp_path / "whole", "--quiet")[0] == 0
     weights = [tmp_path / run / "model" / "adapter_model.safetensors" for run in ("killed", "whole")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
-
-
-@pytest.mark.slow
-def test_two_processes_come_to_what_one_comes_to_and_resume(lpt, config, tmp_path) -> None:
-    text = config.read_text()
-    config.write_text(text.replace("micro_batch: 4", "micro_batch: 2"))
-    run = [sys.executable, "-m", "lpt_train", "launch", "cpu", "sft", str(config), "--out"]
-    done = subprocess.run([*run, str(tmp_path / "two")], env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("update 2 of 2") == 1
-    record = json.loads((tmp_path / "two" / "model" / "lpt_train.json").read_text())
-    assert record["course"]["devices"] == 2
-    config.write_text(text)
-    assert lpt("sft", config, "--out", tmp_path / "one")[0] == 0
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
-    before = (tmp_path / "two" / "model" / "adapter_model.safetensors").read_bytes()
-    # Killed after the first checkpoint, for all that a new process can tell.
-    for folder in ("model", "checkpoint-2"):
-        (tmp_path / "two" / folder / "lpt_train.json").unlink()
-    config.write_text(text.replace("micro_batch: 4", "micro_batch: 2"))
-    again = subprocess.run([*run, str(tmp_path / "two")], env=environment(), capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
-    assert "going on from update 1" in again.stdout
-    assert (tmp_path / "two" / "model" / "adapter_model.safetensors").read_bytes() == before

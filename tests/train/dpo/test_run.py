@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,6 @@ from lpt_train.dpo.trainer import PreferenceTrainer
 from lpt_train.encoding import Encoder
 from lpt_train.model import load_model, load_processor
 from lpt_train.rows import read_pairs
-from lpt_train.settings import dump_config
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -233,34 +229,6 @@ def test_in_half_precision_it_begins_at_nought(dpo_config, tmp_path, model, atte
     history = [line for line in log(tmp_path / "run") if "margin" in line]
     assert history[0]["margin"] == pytest.approx(0, abs=0.3)
     assert history[-1]["margin"] > history[0]["margin"] + 0.1
-
-
-@pytest.mark.slow
-def test_two_processes_end_where_one_does(dpo_config, tmp_path):
-    path = tmp_path / "config.yaml"
-    # Sixteen pairs, twelve an update: the second update of the epoch is a smaller one.
-    config = dpo_config(micro_batch=2, batch_size=12, max_steps=2, save_every=2, learning_rate=1e-4)
-    path.write_text(dump_config(config))
-    script = tmp_path / "train.py"
-    script.write_text(
-        "import sys; from pathlib import Path; from lpt_train.settings import load_config\n"
-        "from lpt_train.dpo.run import train_dpo\n"
-        "train_dpo(load_config(Path(sys.argv[1])), Path(sys.argv[2]))"
-    )
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [*launch, str(script), str(path), str(tmp_path / "two")],
-        env=environment, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, two = weights(train_dpo(config, tmp_path / "one").model), weights(tmp_path / "two" / "model")
-    assert all((one[name] - two[name]).abs().max() < 1e-5 for name in one)
-    told, also = (log(tmp_path / name)[0] for name in ("one", "two"))
-    for key in ("margin", "dpo_loss", "sft_loss", "pairs"):
-        assert told[key] == pytest.approx(also[key], rel=1e-4, abs=1e-4)
-    # Each process has computed its half of the reference.
-    assert len(list((tmp_path / "two" / "reference").iterdir())) == 2
 
 
 def test_a_wrong_first_thought_bears_loss_only_on_request(dpo_config, tmp_path):

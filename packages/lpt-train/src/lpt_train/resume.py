@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import torch
 from pydantic import JsonValue
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 
 from lpt_core import ConfigError, DataError, LptError, StoreError
 from lpt_train.checkpoint import CheckpointRecord, Weights, checkpoints, read_record
@@ -179,6 +179,7 @@ class ResumingTrainer(Trainer):
         self._record = record
         self._start_digest = start_digest
         self._frozen_digest: str | None = None
+        self.add_callback(_EpochOfOrder())
         if not self.sharded and self.is_world_process_zero():
             self._frozen_digest = weights_hash(frozen_parameters(self.model))
 
@@ -258,3 +259,22 @@ class ResumingTrainer(Trainer):
             run = Path(cast(str, self.args.output_dir))
             write_history(self.state.log_history, run)
             self.record_now().write(run / f"checkpoint-{self.state.global_step}")
+
+
+class _EpochOfOrder(TrainerCallback):
+    """Tells the order of the rows which epoch begins.
+
+    In the epoch that several processes resume in, accelerate does not: what skips the batches that were
+    trained on hides the order from it, and the rest would be that of the first epoch.
+    """
+
+    def on_epoch_begin(
+        self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any
+    ) -> None:
+        """Look for the order inside of whatever is around it."""
+        batches: Any = getattr(train_dataloader, "batch_sampler", None)
+        while (inner := getattr(batches, "batch_sampler", None)) is not None:
+            batches = inner
+        order: Any = getattr(batches, "sampler", None)
+        if hasattr(order, "set_epoch"):
+            order.set_epoch(int(state.epoch or 0))
