@@ -17,6 +17,8 @@ from pathlib import Path
 def main(job_file: str, answers_file: str) -> None:
     """Load, answer, write."""
     os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+    # Otherwise a second process loads vLLM too.
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     from PIL import Image
     from vllm import LLM, SamplingParams
 
