@@ -10,12 +10,14 @@ import torch
 from torch.nn import functional
 
 from lpt_core import ConfigError
+from lpt_train import packed_attention
 from lpt_train.checkpoint import read_record
 from lpt_train.collate import NO_LABEL, SFTCollator
 from lpt_train.config import TrainConfig
 from lpt_train.encoding import Encoder
 from lpt_train.images import PixelPolicy
 from lpt_train.model import load_processor, parts_of
+from lpt_train.packed_attention import attend_row_by_row
 from lpt_train.packing import PackingCollator, check_packable
 from lpt_train.rows import read_sft
 from lpt_train.sft.run import train_sft
@@ -81,11 +83,14 @@ def model_of(tiny_model_dir):
     from transformers import AutoModelForImageTextToText
 
     def make(family, dtype, attention="sdpa"):
+        plain = attention.removesuffix("-rows")
         if family == "qwen3":
             model = _qwen3(tiny_model_dir, load_processor(str(tiny_model_dir)))
-            model.set_attn_implementation(attention)
+            model.set_attn_implementation(plain)
         else:
-            model = AutoModelForImageTextToText.from_pretrained(tiny_model_dir, attn_implementation=attention)
+            model = AutoModelForImageTextToText.from_pretrained(tiny_model_dir, attn_implementation=plain)
+        if attention != plain:
+            attend_row_by_row(model)
         model = model.to(dtype).eval()
         _whole_norms(model)
         return model
@@ -111,7 +116,12 @@ def _log_probs(logits, ids):
 @pytest.mark.parametrize(
     ("attention", "dtype", "within"),
     # Eager attention takes its softmax in float32 whatever the model is in.
-    [("sdpa", *EXACTNESS[0]), ("sdpa", *EXACTNESS[1]), ("eager", torch.float32, 1e-5)],
+    [
+        ("sdpa-rows", *EXACTNESS[0]),
+        ("sdpa-rows", *EXACTNESS[1]),
+        ("sdpa", *EXACTNESS[0]),
+        ("eager", torch.float32, 1e-5),
+    ],
 )
 def test_log_probs_of_packed_rows_are_those_that_they_have_alone(
     encoder, rows, model_of, family, attention, dtype, within
@@ -138,7 +148,7 @@ def test_the_gradient_of_an_update_is_that_of_the_padded_batch(
     encoder, rows, model_of, family, dtype, within
 ) -> None:
     some = rows[:6]
-    model = model_of(family, dtype)
+    model = model_of(family, dtype, "sdpa-rows")
 
     def gradient(batches):
         model.zero_grad()
@@ -162,7 +172,7 @@ def test_the_gradient_of_an_update_is_that_of_the_padded_batch(
 
 
 def test_a_change_of_one_row_leaves_the_others_alone(encoder, rows, model_of) -> None:
-    model = model_of("qwen2.5", torch.float64)
+    model = model_of("qwen2.5", torch.float64, "sdpa-rows")
     collate = PackingCollator(encoder)
     first, other, last = rows[0], rows[1], rows[2]
     with torch.no_grad():
@@ -170,6 +180,25 @@ def test_a_change_of_one_row_leaves_the_others_alone(encoder, rows, model_of) ->
         two = _logits(model, collate([[first, other, last]]))[0]
     assert (one[: len(first)] - two[: len(first)]).abs().max() < 1e-10
     assert (one[-len(last) :] - two[-len(last) :]).abs().max() < 1e-10
+
+
+def test_no_scores_between_rows_are_computed(encoder, rows, model_of, monkeypatch) -> None:
+    seen = []
+    stock = packed_attention.sdpa_attention_forward
+
+    def watched(module, query, key, value, mask, **named):
+        seen.append((query.shape[2], key.shape[2], mask))
+        return stock(module, query, key, value, mask, **named)
+
+    monkeypatch.setattr(packed_attention, "sdpa_attention_forward", watched)
+    model = model_of("qwen2.5", torch.float32, "sdpa-rows")
+    with torch.no_grad():
+        _logits(model, PackingCollator(encoder)([rows[:3]]))
+    assert seen == 2 * [(len(row), len(row), None) for row in rows[:3]]
+    seen.clear()
+    with torch.no_grad():
+        _logits(model, SFTCollator(encoder)(rows[:2]))
+    assert [mask is None for _, _, mask in seen] == [False, False]
 
 
 # ---- the batch -------------------------------------------------------------------------------------
@@ -230,6 +259,7 @@ def test_a_packed_training_is_the_unpacked_one(sft_config, tmp_path, tiny_rows) 
             assert other[name] == one[name]
         assert other["padding_share"] == 0
     assert read_record(tmp_path / "packed" / "model").course["sft.packing"] is True
+    assert "lpt_rows" not in (tmp_path / "packed" / "model" / "config.json").read_text()
 
 
 def test_sequences_are_fewer_than_rows_and_within_max_tokens(sft_config, tmp_path, monkeypatch) -> None:
@@ -273,14 +303,15 @@ def test_a_frozen_tower_has_no_graph_under_packing(sft_config, tmp_path, monkeyp
         def note(module, given, made):
             calls.append(made.pooler_output[0].grad_fn if hasattr(made, "pooler_output") else made)
 
-        handle = parts_of(model).visual.register_forward_hook(note)
+        handle = parts_of(model.get_base_model()).visual.register_forward_hook(note)
         try:
             return stock(self, model, inputs, *args, **named)
         finally:
             handle.remove()
 
     monkeypatch.setattr(SFTTrainer, "compute_loss", watched)
-    train_sft(_packed(sft_config, max_steps=1, gradient_checkpointing=True), tmp_path / "run")
+    config = _packed(sft_config, model={"lora": {"rank": 2}}, max_steps=1, gradient_checkpointing=True)
+    train_sft(config, tmp_path / "run")
     assert calls
     assert all(call is None for call in calls)
 
@@ -298,3 +329,11 @@ def test_models_that_would_let_rows_see_each_other_are_refused() -> None:
     check_packable("qwen3_vl")
     with pytest.raises(ConfigError, match="a llava is not known"):
         check_packable("llava")
+
+
+def test_workers_prepare_the_same_batches(sft_config, tmp_path) -> None:
+    for name, workers in (("alone", 0), ("workers", 2)):
+        train_sft(_packed(sft_config, max_steps=2, workers=workers), tmp_path / name)
+    assert [line["loss"] for line in _log(tmp_path / "alone")] == [
+        line["loss"] for line in _log(tmp_path / "workers")
+    ]

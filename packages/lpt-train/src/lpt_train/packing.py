@@ -8,8 +8,9 @@ do, full ones are split, which costs nothing, since sequences are not filled up.
 
 A row in a sequence has the positions that it has alone, begins with a token that nothing predicts, and is
 told from its neighbours by positions of text that start at 0 again (``position_ids`` of four rows: text,
-time, height, width). From these transformers makes the block-diagonal mask itself: a dense one for SDPA and
-eager attention, lengths of sequences for FlashAttention.
+time, height, width). With SDPA each row's attention is computed by itself (``packed_attention``); for eager
+attention and FlashAttention transformers makes a dense block-diagonal mask or the rows' lengths from these.
+The latter needs a GPU, and has not been run in our tests.
 """
 
 # torch's own types are partly unknown.

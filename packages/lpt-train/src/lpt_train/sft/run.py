@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from lpt_core import DataError, SFTExample
 from lpt_train.arguments import training_arguments
@@ -21,6 +21,7 @@ from lpt_train.config import DataConfig, TrainConfig
 from lpt_train.encoding import Encoder
 from lpt_train.model import load_processor
 from lpt_train.opening import TrainingResult, record_of, refuse_long, train_in
+from lpt_train.packed_attention import attend_row_by_row
 from lpt_train.packing import PackedOrder, PackingCollator, check_packable
 from lpt_train.resume import NoteTaker, Start, model_to_train
 from lpt_train.rows import read_sft
@@ -37,13 +38,20 @@ class _Rows:
     dropped: int = 0
 
 
-def train_sft(config: TrainConfig, out: Path, *, note: NoteTaker = lambda line: None) -> TrainingResult:
+def train_sft(
+    config: TrainConfig,
+    out: Path,
+    *,
+    note: NoteTaker = lambda line: None,
+    watchers: Sequence[TrainerCallback] = (),
+) -> TrainingResult:
     """Fine-tune a model as a configuration says.
 
     Args:
         config: Its ``model``, ``data`` and ``sft`` sections are used.
         out: The run's folder; a run that was stopped there goes on.
         note: Is told, a line at a time, what happens.
+        watchers: Are called by the trainer as it goes.
 
     Raises:
         ConfigError: The configuration cannot be used, or the folder has a run with another.
@@ -57,7 +65,10 @@ def train_sft(config: TrainConfig, out: Path, *, note: NoteTaker = lambda line: 
     expected = record_of(config, "sft", processor, rows.examples, [_content(row) for row in rows.examples])
 
     def make(folder: RunFolder, start: Start | None) -> SFTTrainer:
-        return _trainer(config, folder, rows, start, expected, processor, encoder, note)
+        trainer = _trainer(config, folder, rows, start, expected, processor, encoder, note)
+        for watcher in watchers:
+            trainer.add_callback(watcher)
+        return trainer
 
     return train_in(out, config, expected, make, dropped=rows.dropped, note=note)
 
@@ -88,6 +99,7 @@ def _trainer(
     model, digest = model_to_train(config.model, start, recompute=stage.gradient_checkpointing)
     if packed:
         check_packable(model.config.model_type)
+        attend_row_by_row(model if config.model.lora is None else model.get_base_model())
     evaluation = None
     if stage.evaluation is not None:
         held_out = _fitting(read_sft(stage.evaluation), encoder, config.data, "sft.evaluation")
