@@ -12,11 +12,12 @@ import lpt_core
 PUBLIC = """
     FINGERPRINT_VERSION LETTERS MAX_OPTIONS MCQ READER_VERSION SCHEMA_VERSION AnswerStatus AnswerStyle
     Caption Choice ConfigError DataError EndpointError ImagePart ImageRef LptError Message
-    MissingExtraError OptionStyle PairKind ParsedAnswer ParsedOptions Part PreferencePair Presentation
+    MissingExtraError OptionStyle PairKind ParsedAnswer ParsedOptions Part PixelPolicy PreferencePair
+    Presentation
     Problem Prompt PromptExample Provenance Record ResponseSegment SFTExample SFTKind Sampling Segment
     SplitText StoreError TextPart Trace Verdict __version__ canonical_json check_options derived_int
     fingerprint json_schemas load_prompt load_prompt_file normal_text parse_answer parse_options
-    parse_prompt prompt_names read_choice split_thought uniform verify
+    parse_prompt prompt_names read_choice resized_size split_thought uniform verify
 """
 HEAVY = ("torch", "numpy", "yaml", "aiohttp", "PIL", "rich", "typer", "transformers", "datasets", "pyarrow")
 

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 import lpt_synth.images as shown
+from lpt_core import PixelPolicy, resized_size
 from lpt_synth.config import PixelPolicy as ShownPolicy
 from lpt_train.image_files import decoded
-from lpt_train.images import PixelPolicy, resized_size
-
-RULES = st.sampled_from(["area", "longer_side"])
-
-
-@given(st.integers(1, 30_000), st.integers(1, 30_000), st.integers(28, 3_000), RULES)
-def test_sizes_agree(width: int, height: int, limit: int, rule: Any) -> None:
-    ours = resized_size(width, height, PixelPolicy(rule=rule, limit=limit))
-    assert ours == shown.resized_size(width, height, ShownPolicy(rule=rule, limit=limit))
 
 
 def test_the_default_policies_agree() -> None:

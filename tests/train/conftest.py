@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +252,7 @@ def _model(ids: dict[str, int], vocabulary: int) -> Any:
 
 
 @pytest.fixture(scope="session")
-def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a random Qwen2.5-VL with its processor; images are from 28² to 140² pixels."""
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
@@ -270,4 +270,5 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     processor.save_pretrained(folder)
     # Every training collects garbage, which would look through all of torch and transformers: 0.4 s each.
     gc.freeze()
-    return folder
+    yield folder
+    gc.unfreeze()

@@ -16,6 +16,7 @@ from lpt_core.errors import (
 )
 from lpt_core.fingerprint import FINGERPRINT_VERSION, canonical_json, derived_int, fingerprint, uniform
 from lpt_core.options import ParsedOptions, check_options, parse_options
+from lpt_core.pixels import PixelPolicy, resized_size
 from lpt_core.problems import Problem
 from lpt_core.prompts import Prompt, load_prompt, load_prompt_file, parse_prompt, prompt_names
 from lpt_core.schema import (
@@ -70,6 +71,7 @@ __all__ = [
     "ParsedAnswer",
     "ParsedOptions",
     "Part",
+    "PixelPolicy",
     "PreferencePair",
     "Presentation",
     "Problem",
@@ -101,6 +103,7 @@ __all__ = [
     "parse_prompt",
     "prompt_names",
     "read_choice",
+    "resized_size",
     "split_thought",
     "uniform",
     "verify",

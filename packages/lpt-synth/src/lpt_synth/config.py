@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from lpt_core import AnswerStyle, OptionStyle, Sampling
+from lpt_core import PixelPolicy as SizePolicy
 from lpt_synth.endpoints import (
     ENGINES,
     Endpoint,
@@ -117,15 +118,9 @@ SourceConfig = Annotated[DocciSource | TableSource | FolderSource | HubSource, F
 # ---- stages ----------------------------------------------------------------------------------------
 
 
-class PixelPolicy(Section):
-    """How an image is made smaller before a model sees it; never larger."""
+class PixelPolicy(SizePolicy):
+    """How an image is made smaller before a model sees it, never larger, and how it is sent."""
 
-    rule: Literal["area", "longer_side"] = Field(
-        default="area", description="cap the area, or the longer side"
-    )
-    limit: int = Field(
-        default=512, ge=28, description="side in pixels: area <= limit^2, or longer side <= limit"
-    )
     format: Literal["jpeg", "png"] = "jpeg"
     quality: int = Field(default=95, ge=1, le=100, description="of JPEG")
 
@@ -133,7 +128,7 @@ class PixelPolicy(Section):
     def label(self) -> str:
         """The policy in a word, part of the identity of requests with an image."""
         suffix = f"-q{self.quality}" if self.format == "jpeg" else ""
-        return f"{self.rule}-{self.limit}-{self.format}{suffix}"
+        return f"{super().label}-{self.format}{suffix}"
 
 
 class AskConfig(Section):

@@ -11,11 +11,11 @@ import hashlib
 import io
 import os
 from collections import OrderedDict
-from math import isfinite, isqrt
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from lpt_core import DataError, ImageRef
+from lpt_core import DataError, ImageRef, resized_size
 from lpt_synth.config import PixelPolicy
 from lpt_synth.image_files import (
     RefusedError,
@@ -30,28 +30,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = ["ImageCache", "encode_image", "inspect_image", "resized_size"]
-
-
-def resized_size(width: int, height: int, policy: PixelPolicy) -> tuple[int, int]:
-    """The size in pixels that an image has under a policy.
-
-    Never larger than it was, never less than one pixel a side; both sides are rounded down, so that the
-    area rule holds exactly: ``w * h <= limit ** 2``.
-    """
-    limit = policy.limit
-    if policy.rule == "longer_side":
-        longer = max(width, height)
-        if longer <= limit:
-            return width, height
-        return max(1, width * limit // longer), max(1, height * limit // longer)
-    area = limit * limit
-    if width * height <= area:
-        return width, height
-    # floor(sqrt(area * w / h)) in whole numbers; a side that would vanish leaves the area to the other.
-    small_width, small_height = isqrt(area * width // height), isqrt(area * height // width)
-    if small_width and small_height:
-        return small_width, small_height
-    return (area, 1) if small_width else (1, area)
 
 
 def encode_image(path: Path, policy: PixelPolicy) -> bytes:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import yaml
-from pydantic import ValidationError
 
-from lpt_core import ConfigError, Problem
+from lpt_core import ConfigError
+from lpt_core.yaml_lines import Finding, Place, Tree, merged, parse_yaml, read_text, validated
 from lpt_synth.config import ENGINES, RunConfig
 
-Tree = dict[str, Any]
+_REMEDY = "`lpt-synth init` writes one"
 _PATHS = (("source", "captions"), ("source", "images"))
 _PROMPTS = (
     ("ask", "prompt"),
@@ -36,28 +36,18 @@ def load_config(path: Path) -> RunConfig:
     Raises:
         ConfigError: It cannot be used; the message lists every problem with its line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"the configuration {path} cannot be read: {error}.", "`lpt-synth init` writes one"
-        ) from error
-    return parse_config(text, path)
+    return parse_config(read_text(path, remedy=_REMEDY), path)
 
 
 def parse_config(text: str, path: Path) -> RunConfig:
     """Read a configuration from the text of its file; see ``load_config``."""
-    data, lines = _parse_yaml(text, path)
+    data, lines = parse_yaml(text, path, remedy=_REMEDY)
     recipe = data.get("recipe")
     if recipe is not None:
-        data = _merged(_fitting(load_recipe(str(recipe)), data), data)
+        data = merged(_fitting(load_recipe(str(recipe)), data), data)
     _absolute(data, path.resolve().parent)
-    try:
-        return RunConfig.model_validate_json(json.dumps(data, default=str))
-    except ValidationError as error:
-        problems = [_problem(detail, path, lines) for detail in error.errors()]
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        raise ConfigError(f"{path} cannot be used:\n{listed}") from None
+    written = json.dumps(data, default=str)
+    return validated(lambda: RunConfig.model_validate_json(written), path, lines, retell=_retold)
 
 
 def dump_config(config: RunConfig) -> str:
@@ -81,18 +71,6 @@ def load_recipe(name: str) -> Tree:
         raise ConfigError(f"there is no recipe {name!r}.", f"one of: {', '.join(recipe_names())}")
     file = resources.files("lpt_synth.recipes") / f"{name}.yaml"
     return cast(Tree, yaml.safe_load(file.read_text(encoding="utf-8")))
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
-    """``above`` over ``below``, mapping by mapping; lists are replaced whole."""
-    merged = dict(below)
-    for key, value in above.items():
-        lower = merged.get(key)
-        if isinstance(value, dict) and isinstance(lower, dict):
-            merged[key] = _merged(cast(Tree, lower), cast(Tree, value))
-        else:
-            merged[key] = value
-    return merged
 
 
 def _fitting(recipe: Tree, data: Tree) -> Tree:
@@ -141,84 +119,24 @@ def _absolute_endpoint(end: Tree, base: Path) -> None:
             end[field] = os.path.normpath(here)
 
 
-# ---- YAML with line numbers ------------------------------------------------------------------------
-
-Lines = dict[tuple[str | int, ...], int]
+# ---- errors ----------------------------------------------------------------------------------------
 
 
-def _parse_yaml(text: str, path: Path) -> tuple[Tree, Lines]:
-    lines: Lines = {}
-    try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        what = getattr(error, "problem", None) or "it is not YAML"
-        raise ConfigError(f"{where}: {what}.") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: a value cannot be read: {error}.") from None
-    if not isinstance(data, dict) or node is None:
-        raise ConfigError(f"{path} holds no configuration.", "`lpt-synth init` writes one")
-    try:
-        found = list(_walk(node, (), lines))
-    except RecursionError:
-        raise ConfigError(f"{path}: a value refers to itself, or is nested too deep.") from None
-    twice = [f"{path}:{line}: {'.'.join(map(str, loc))} stands twice" for loc, line in found]
-    if twice:
-        raise ConfigError("\n".join(twice))
-    return cast(Tree, data), lines
+def _retold(finding: Finding) -> Finding:
+    """A finding without the names that pydantic's unions add to its place, and with what helps here."""
+    place = _without_tag(finding.place)
+    is_tag = finding.kind.startswith("union_tag")
+    if is_tag and place[:1] == ("endpoints",):
+        return replace(finding, place=(*place, "engine"), message=f"none of {', '.join(ENGINES)}")
+    if is_tag:
+        return replace(finding, place=place, message="kind is none of docci, table, folder, hub")
+    if finding.kind == "extra_forbidden" and place[-1:] == ("api_key",):
+        remedy = "name the environment variable that holds the key: api_key_env"
+        return replace(finding, place=place, remedy=remedy)
+    return replace(finding, place=place)
 
 
-def _walk(
-    node: yaml.Node, loc: tuple[str | int, ...], lines: Lines
-) -> Iterator[tuple[tuple[str | int, ...], int]]:
-    """Fill in the line of every place; yield keys that stand twice."""
-    if isinstance(node, yaml.MappingNode):
-        pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
-        for key, value in pairs:
-            inner = (*loc, str(key.value))
-            if inner in lines:
-                yield inner, key.start_mark.line + 1
-            lines[inner] = key.start_mark.line + 1
-            yield from _walk(value, inner, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for place, value in enumerate(cast("list[yaml.Node]", node.value)):
-            lines[*loc, place] = value.start_mark.line + 1
-            yield from _walk(value, (*loc, place), lines)
-
-
-def _problem(detail: Any, path: Path, lines: Lines) -> Problem:
-    """A finding of pydantic in our words; the value itself is never repeated, it may be a secret."""
-    loc = tuple(cast("tuple[str | int, ...]", detail["loc"]))
-    loc = _without_tag(loc)
-    is_tag = str(detail["type"]).startswith("union_tag")
-    if is_tag and loc[:1] == ("endpoints",):
-        loc = (*loc, "engine")
-    line = next((lines[loc[:end]] for end in range(len(loc), 0, -1) if loc[:end] in lines), None)
-    name = ".".join(map(str, loc)) or "the configuration"
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    remedy = ""
-    if detail["type"] == "extra_forbidden":
-        message = "there is no such field"
-        if loc[-1:] == ("api_key",):
-            remedy = "name the environment variable that holds the key: api_key_env"
-    elif detail["type"] == "missing":
-        message = "is missing"
-    elif is_tag and loc[-1] == "engine":
-        message = f"none of {', '.join(ENGINES)}"
-    elif is_tag:
-        message = "kind is none of docci, table, folder, hub"
-    return Problem(
-        kind=str(detail["type"]),
-        message=f"{name}: {message}",
-        where=f"{path}:{line}" if line else str(path),
-        remedy=remedy,
-    )
-
-
-def _without_tag(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+def _without_tag(loc: Place) -> Place:
     """The place of a finding without the name that pydantic adds: of the kind or engine that it tried."""
     if len(loc) > 1 and loc[0] == "source":
         return (loc[0], *loc[2:])

@@ -11,8 +11,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from lpt_core import ConfigError
-from lpt_train.images import PixelPolicy
+from lpt_core import ConfigError, PixelPolicy
 from lpt_train.section import Section
 
 __all__ = [

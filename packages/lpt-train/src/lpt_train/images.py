@@ -1,8 +1,4 @@
-"""Images as the model sees them: made smaller by a policy, then cut into patches by the processor.
-
-The policy comes first because it has to be the same in synthesis, training and evaluation: leaving the
-size to the processor's own bounds gives other grids (1024 x 768 at 512²: 315 tokens instead of 336).
-"""
+"""Images as the model sees them: made smaller by a policy, then cut into patches by the processor."""
 
 # transformers leaves its processors without types; what comes out of them is typed.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -12,59 +8,17 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from importlib import import_module
-from math import isqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from lpt_core import DataError, ImageRef
+from lpt_core import DataError, ImageRef, PixelPolicy, resized_size
 from lpt_train.image_files import decoded, header_size, read_bytes
-from lpt_train.section import Section
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Grid = tuple[int, int, int]
 """Patches of an image: in time (1), down, across."""
-
-
-class PixelPolicy(Section):
-    """How an image is made smaller before the processor gets it; never larger."""
-
-    rule: Literal["area", "longer_side"] = Field(
-        default="area", description="cap the area, or the longer side"
-    )
-    limit: int = Field(
-        default=512, ge=28, description="side in pixels: area <= limit^2, or longer side <= limit"
-    )
-
-    @property
-    def label(self) -> str:
-        """The policy in a word ("area-512"); part of a checkpoint's identity."""
-        return f"{self.rule}-{self.limit}"
-
-
-def resized_size(width: int, height: int, policy: PixelPolicy) -> tuple[int, int]:
-    """The size in pixels that an image has under a policy; the same as in lpt-synth.
-
-    Never larger than it was, never less than one pixel a side; both sides are rounded down, so that the
-    area rule holds exactly: ``w * h <= limit ** 2``.
-    """
-    limit = policy.limit
-    if policy.rule == "longer_side":
-        longer = max(width, height)
-        if longer <= limit:
-            return width, height
-        return max(1, width * limit // longer), max(1, height * limit // longer)
-    area = limit * limit
-    if width * height <= area:
-        return width, height
-    # floor(sqrt(area * w / h)) in whole numbers; a side that would vanish leaves the area to the other.
-    small_width, small_height = isqrt(area * width // height), isqrt(area * height // width)
-    if small_width and small_height:
-        return small_width, small_height
-    return (area, 1) if small_width else (1, area)
 
 
 class Pictures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lpt_train.yaml_lines import Lines, Place, Tree
+from lpt_core.yaml_lines import Lines, Place, Tree
 
 Fate = Literal["honoured", "changed", "ignored", "added"]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 
 from lpt_core import ConfigError, StoreError
+from lpt_core.yaml_lines import parse_yaml, read_text, validated
 from lpt_train.config import TrainConfig
 from lpt_train.import_draft import Draft, Finding
 from lpt_train.import_keys import add_defaults, take_key
-from lpt_train.yaml_lines import parse_yaml, read_text, validated
 
 __all__ = ["Finding", "Imported", "import_file"]
 
@@ -75,7 +75,7 @@ def import_file(path: Path) -> Imported:
     for key, value in source.items():
         take_key(draft, str(key), value)
     add_defaults(draft)
-    config = validated(TrainConfig, draft.made, path, draft.places)
+    config = validated(lambda: TrainConfig.model_validate(draft.made), path, draft.places)
     head = f"# From {path.name}, a configuration of LLaMA-Factory.\n"
     text = head + yaml.safe_dump(draft.made, sort_keys=False, allow_unicode=True)
     return Imported(path, config, text, tuple(draft.findings))

@@ -10,8 +10,8 @@ from typing import Any, cast
 import yaml
 
 from lpt_core import ConfigError
+from lpt_core.yaml_lines import Tree, merged, parse_yaml, read_text, validated
 from lpt_train.config import TrainConfig
-from lpt_train.yaml_lines import Tree, merged, parse_yaml, read_text, validated
 
 _PATHS = (("sft", "data"), ("sft", "evaluation"), ("dpo", "data"), ("dpo", "evaluation"), ("dpo", "start"))
 
@@ -34,7 +34,8 @@ def parse_config(text: str, path: Path) -> TrainConfig:
     recipe = data.get("recipe")
     if recipe is not None:
         data = merged(load_recipe(str(recipe)), data)
-    return validated(TrainConfig, _absolute(data, path.resolve().parent), path, lines)
+    whole = _absolute(data, path.resolve().parent)
+    return validated(lambda: TrainConfig.model_validate(whole), path, lines)
 
 
 def dump_config(config: TrainConfig) -> str:

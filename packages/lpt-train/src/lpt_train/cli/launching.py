@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from lpt_core import ConfigError
-from lpt_train.yaml_lines import parse_yaml, read_text
+from lpt_core.yaml_lines import parse_yaml, read_text
 
 
 def preset_names() -> list[str]:

@@ -1,28 +1,53 @@
-"""YAML that remembers where everything stood, so that an error can name the line.
+"""Configurations in YAML whose errors name file, line and field.
 
-lpt-synth reads its configurations in the same way; the two packages never import each other, and
-lpt-core, which both stand on, does without a YAML reader.
+The one module of lpt-core that needs more than pydantic and Jinja: the extra ``lpt-core[yaml]``. Nothing
+else in this package imports it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from lpt_core import ConfigError, Problem
+from lpt_core.errors import ConfigError
+from lpt_core.problems import Problem
+
+__all__ = ["Finding", "Lines", "Place", "Tree", "merged", "parse_yaml", "read_text", "validated"]
 
 Tree = dict[str, Any]
 Place = tuple[str | int, ...]
 Lines = dict[Place, int]
-ModelT = TypeVar("ModelT", bound=BaseModel)
+T = TypeVar("T")
 
 
-def read_text(path: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What does not fit in a configuration, before its line is looked up.
+
+    Attributes:
+        kind: pydantic's name of the error.
+        place: Where, key by key.
+        message: What is wrong. The value itself is never repeated: it may be a secret.
+        remedy: What to do, where that is not obvious.
+    """
+
+    kind: str
+    place: Place
+    message: str
+    remedy: str = ""
+
+
+def read_text(path: Path, *, remedy: str = "") -> str:
     """The text of a configuration's file.
+
+    Args:
+        path: The file.
+        remedy: What to tell those who have none.
 
     Raises:
         ConfigError: It is not there, or is no text.
@@ -30,13 +55,18 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise ConfigError(f"{path} is no text in UTF-8.") from None
+        raise ConfigError(f"{path} is no text in UTF-8.", remedy) from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.", remedy) from None
 
 
-def parse_yaml(text: str, path: Path) -> tuple[Tree, Lines]:
+def parse_yaml(text: str, path: Path, *, remedy: str = "") -> tuple[Tree, Lines]:
     """A YAML mapping and the line, from 1, on which each of its places begins.
+
+    Args:
+        text: What the file holds.
+        path: The file, for errors.
+        remedy: What to tell those whose file holds no mapping.
 
     Raises:
         ConfigError: It is no YAML, no mapping, or a key stands twice.
@@ -53,7 +83,7 @@ def parse_yaml(text: str, path: Path) -> tuple[Tree, Lines]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: a value cannot be read: {error}.") from None
     if not isinstance(data, dict) or node is None:
-        raise ConfigError(f"{path} holds no configuration: a YAML mapping is wanted.")
+        raise ConfigError(f"{path} holds no configuration: a YAML mapping is wanted.", remedy)
     try:
         found = list(_walk(node, (), lines))
     except RecursionError:
@@ -76,16 +106,29 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
     return result
 
 
-def validated(model: type[ModelT], data: Tree, path: Path, lines: Lines) -> ModelT:
-    """``data`` as a ``model``.
+def validated(
+    validate: Callable[[], T],
+    path: Path,
+    lines: Lines,
+    *,
+    retell: Callable[[Finding], Finding] = lambda finding: finding,
+) -> T:
+    """What pydantic makes of a configuration.
+
+    Args:
+        validate: Makes it: a model's ``model_validate`` on the tree.
+        path: The file, for errors.
+        lines: Of its places.
+        retell: Mends the place and the words of a finding.
 
     Raises:
         ConfigError: It does not fit; every finding is listed with file, line and field.
     """
     try:
-        return model.model_validate(data)
+        return validate()
     except ValidationError as error:
-        listed = "\n".join(f"  {_problem(detail, path, lines)}" for detail in error.errors())
+        told = (retell(_finding(detail)) for detail in error.errors())
+        listed = "\n".join(f"  {_problem(finding, path, lines)}" for finding in told)
         raise ConfigError(f"{path} cannot be used:\n{listed}") from None
 
 
@@ -104,17 +147,23 @@ def _walk(node: yaml.Node, place: Place, lines: Lines) -> Iterator[tuple[Place, 
             yield from _walk(value, (*place, index), lines)
 
 
-def _problem(detail: Any, path: Path, lines: Lines) -> Problem:
-    """A finding of pydantic in our words; the value is not repeated."""
-    place: Place = tuple(detail["loc"])
-    line = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), None)
+def _finding(detail: Any) -> Finding:
+    """A finding of pydantic in our words."""
+    kind = str(detail["type"])
     message = str(detail["msg"]).removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
+    if kind == "extra_forbidden":
         message = "there is no such field"
-    elif detail["type"] == "missing":
+    elif kind == "missing":
         message = "is missing"
+    return Finding(kind, tuple(detail["loc"]), message)
+
+
+def _problem(finding: Finding, path: Path, lines: Lines) -> Problem:
+    place = finding.place
+    line = next((lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in lines), None)
     return Problem(
-        kind=str(detail["type"]),
-        message=f"{'.'.join(map(str, place)) or 'the configuration'}: {message}",
+        kind=finding.kind,
+        message=f"{'.'.join(map(str, place)) or 'the configuration'}: {finding.message}",
         where=f"{path}:{line}" if line else str(path),
+        remedy=finding.remedy,
     )
