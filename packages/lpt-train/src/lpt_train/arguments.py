@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import TrainingArguments
 
 from lpt_core import ConfigError
 from lpt_train.config import Precision, StageConfig
+
+ArgumentsT = TypeVar("ArgumentsT", bound=TrainingArguments)
 
 
 def world_size() -> int:
@@ -47,7 +50,9 @@ def training_arguments(
     precision: Precision,
     seed: int,
     micro_batches: int | None = None,
-) -> TrainingArguments:
+    kind: type[ArgumentsT] = TrainingArguments,
+    more: Mapping[str, Any] | None = None,
+) -> ArgumentsT:
     """The arguments of a trainer for a stage.
 
     Args:
@@ -57,6 +62,9 @@ def training_arguments(
         precision: Of the model.
         seed: Of dropout; the order of the rows has its own draws.
         micro_batches: That each device takes for an update, where it is not ``batch_size`` that tells.
+
+        kind: The class of the arguments.
+        more: Further ones, which ``trainer`` may not set either.
 
     Raises:
         ConfigError: ``trainer`` has an argument that there is not, or one that another setting governs.
@@ -91,25 +99,30 @@ def training_arguments(
         # A frozen tower never takes part, and every row has an image: nothing else is ever unused.
         "ddp_find_unused_parameters": False,
     }
-    _fits(stage, name, set(ours))
+    ours |= more or {}
+    _fits(stage, name, set(ours), kind)
     given: dict[str, Any] = {"disable_tqdm": True, "logging_first_step": True} | ours
     given.update(stage.trainer)
     try:
-        return TrainingArguments(**given)
+        return kind(**given)
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
         said = " ".join(str(error).split())[:300]
         raise ConfigError(f"{name}.trainer does not fit: {said}") from error
 
 
-def _fits(stage: StageConfig, name: str, ours: set[str]) -> None:
+def _fits(stage: StageConfig, name: str, ours: set[str], kind: type[TrainingArguments]) -> None:
     for package in stage.report_to:
         if find_spec(package) is None:
             raise ConfigError(f"{name}.report_to: {package} is not installed.", f"pip install {package}")
-    known = {field.name for field in dataclasses.fields(TrainingArguments)}
+    known = {field.name for field in dataclasses.fields(kind)}
     for key in stage.trainer:
         if key not in known:
-            raise ConfigError(f"{name}.trainer.{key}: transformers' TrainingArguments has no such argument.")
+            raise ConfigError(f"{name}.trainer.{key}: {_owner(kind)} {kind.__name__} has no such argument.")
         if key in ours or "checkpointing" in key:
             raise ConfigError(
                 f"{name}.trainer.{key}: another setting governs this.", f"set it under {name}: itself"
             )
+
+
+def _owner(kind: type[TrainingArguments]) -> str:
+    return "transformers'" if kind is TrainingArguments else "TRL's"

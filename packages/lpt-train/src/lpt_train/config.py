@@ -1,7 +1,7 @@
 """The configuration of a training: strict, with every field documented.
 
-One file has the model, how rows become tokens, and a section for each stage; ``lpt-train sft`` and
-``lpt-train dpo`` each read theirs. Nothing here imports torch.
+One file has the model, how rows become tokens, and a section for each stage; ``lpt-train sft``, ``dpo``
+and ``grpo`` each read theirs. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import Literal
 from pydantic import Field, JsonValue, model_validator
 
 from lpt_core import ConfigError, PixelPolicy
+from lpt_train.grpo.sections import RewardSection, VLLMSection
 from lpt_train.section import Section
 
 __all__ = [
     "DPOConfig",
     "DataConfig",
+    "GRPOConfig",
     "LoraSection",
     "ModelConfig",
     "SFTConfig",
@@ -177,6 +179,65 @@ class DPOConfig(StageConfig):
     )
 
 
+class GRPOConfig(StageConfig):
+    """Group relative policy optimisation on questions whose answers are verified (Shao et al. 2024)."""
+
+    learning_rate: float = Field(default=1e-6, gt=0)
+    start: Path | None = Field(
+        default=None, description="model to start from, if not model.name: an SFT run's model"
+    )
+    batch_size: int = Field(
+        default=128,
+        ge=2,
+        description="completions of one update, over devices and micro-batches: a multiple of generations",
+    )
+    micro_batch: int = Field(default=1, ge=1, description="completions that one device scores at once")
+    generations: int = Field(default=8, ge=2, description="completions of a prompt, which are compared")
+    max_completion_tokens: int = Field(
+        default=1024, ge=1, description="with its prompt, a completion stays within data.max_tokens"
+    )
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0, description="0 for all")
+    rewards: RewardSection = RewardSection()
+    loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = Field(
+        default="dapo", description="how tokens are averaged; TRL's loss_type"
+    )
+    scale_rewards: Literal["group", "batch", "none"] = Field(
+        default="group", description="by whose standard deviation advantages are divided"
+    )
+    beta: float = Field(
+        default=0.0, ge=0, description="weight of the KL divergence from the start; more than 0 keeps it too"
+    )
+    epsilon: float = Field(default=0.2, gt=0, description="how far down a token's ratio may go")
+    epsilon_high: float | None = Field(default=None, gt=0, description="and up; as epsilon without")
+    iterations: int = Field(default=1, ge=1, description="updates on the same completions")
+    mask_truncated: bool = Field(
+        default=False, description="completions that were cut off teach nothing, not even to be shorter"
+    )
+    use_vllm: bool = Field(default=False, description="needs lpt-train[vllm] and a GPU")
+    vllm: VLLMSection | None = None
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> GRPOConfig:
+        if self.batch_size % self.generations:
+            raise ValueError(
+                f"batch_size ({self.batch_size}) is no multiple of generations ({self.generations})"
+            )
+        if self.sort_window != 1:
+            raise ValueError("sort_window: completions have no length beforehand; leave it out")
+        if self.save_every % self.iterations:
+            raise ValueError(
+                f"save_every ({self.save_every}) is no multiple of iterations ({self.iterations}): "
+                "completions that are still in use are not saved"
+            )
+        if self.rewards.length and self.rewards.length_buffer > self.max_completion_tokens:
+            raise ValueError("rewards.length_buffer is more than max_completion_tokens")
+        if self.vllm is not None and not self.use_vllm:
+            raise ValueError("vllm is set, but use_vllm is false")
+        return self
+
+
 class TrainConfig(Section):
     """Everything that a training needs."""
 
@@ -186,14 +247,16 @@ class TrainConfig(Section):
     data: DataConfig = DataConfig()
     sft: SFTConfig = SFTConfig()
     dpo: DPOConfig = DPOConfig()
+    grpo: GRPOConfig = GRPOConfig()
 
-    def needs(self, stage: Literal["sft", "dpo"]) -> Path:
+    def needs(self, stage: Literal["sft", "dpo", "grpo"]) -> Path:
         """The file of rows of a stage.
 
         Raises:
             ConfigError: The configuration names none, or it is not there.
         """
-        path = (self.sft if stage == "sft" else self.dpo).data
+        sections: dict[str, StageConfig] = {"sft": self.sft, "dpo": self.dpo, "grpo": self.grpo}
+        path = sections[stage].data
         if path is None:
             raise ConfigError(f"{stage}.data is missing.", f"name the file of rows under {stage}:")
         if not path.is_file():

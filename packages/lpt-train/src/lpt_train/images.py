@@ -15,6 +15,7 @@ from lpt_core import DataError, ImageRef, PixelPolicy, resized_size
 from lpt_train.image_files import decoded, header_size, read_bytes
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
     from torch import Tensor
 
 Grid = tuple[int, int, int]
@@ -135,7 +136,12 @@ class Pictures:
             self._bytes -= _size(oldest)
         return made
 
-    def _processed(self, image: ImageRef) -> dict[str, Tensor]:
+    def picture(self, image: ImageRef) -> Picture:
+        """An image as the processor gets it: decoded, and made smaller by the policy.
+
+        Raises:
+            DataError: The file is gone, no image, or not the one that the record means.
+        """
         from PIL.Image import Resampling
 
         path = self._root / image.path
@@ -147,8 +153,11 @@ class Pictures:
             )
         picture = decoded(data, path)
         size = resized_size(*picture.size, self.policy)
-        if size != picture.size:
-            picture = picture.resize(size, Resampling.LANCZOS)
+        return picture if size == picture.size else picture.resize(size, Resampling.LANCZOS)
+
+    def _processed(self, image: ImageRef) -> dict[str, Tensor]:
+        path = self._root / image.path
+        picture = self.picture(image)
         made = self._processor(images=[picture], return_tensors="pt")
         grid: Tensor = made["image_grid_thw"]
         told, found = self.grid(image), tuple(grid[0].tolist())

@@ -1,5 +1,8 @@
 """What all stages open with and end with: the run's folder, where to go on, the record, the result."""
 
+# transformers leaves parts of what is used here without types.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -7,11 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lpt_core import DataError, PreferencePair, SFTExample, fingerprint
+from lpt_core import (
+    CHECKPOINT_FILE,
+    CheckpointRecord,
+    ConfigError,
+    DataError,
+    PreferencePair,
+    PromptExample,
+    SFTExample,
+    fingerprint,
+)
 from lpt_train.arguments import world_size
-from lpt_train.checkpoint import RECORD, CheckpointRecord, course_of, read_record, versions
+from lpt_train.checkpoint import course_of, versions
 from lpt_train.config import DataConfig, TrainConfig
-from lpt_train.model import template_of
+from lpt_train.model import ADAPTER, template_of
 from lpt_train.resume import (
     NoteTaker,
     ResumingTrainer,
@@ -70,8 +82,8 @@ def train_in(
         StoreError: The folder cannot be written.
     """
     folder = RunFolder(out)
-    if (folder.model / RECORD).is_file():
-        record = read_record(folder.model)
+    if (folder.model / CHECKPOINT_FILE).is_file():
+        record = CheckpointRecord.read(folder.model)
         same_course(folder.model, record, expected)
         note(f"{out} is done: {record.step} updates")
         return TrainingResult(folder.model, record, dropped, record.step)
@@ -93,9 +105,9 @@ def train_in(
 
 def record_of(
     config: TrainConfig,
-    stage: Literal["sft", "dpo"],
+    stage: Literal["sft", "dpo", "grpo"],
     processor: Any,
-    rows: Sequence[SFTExample | PreferencePair],
+    rows: Sequence[SFTExample | PreferencePair | PromptExample],
     contents: Sequence[Any],
     *,
     source: Path | None = None,
@@ -126,6 +138,19 @@ def record_of(
         course=course_of(config, stage, world_size()),
         versions=versions(),
     )
+
+
+def check_whole(name: str, source: Path | None) -> None:
+    """Make sure that a folder to start from holds a whole model, if one is given.
+
+    Raises:
+        ConfigError: It holds adapters.
+    """
+    if source is not None and (source / ADAPTER).is_file():
+        raise ConfigError(
+            f"{name}: {source} holds adapters and no whole model.",
+            "make one of them and their base with `lpt-train merge`, and name that",
+        )
 
 
 def refuse_long(name: str, rows: str, too_long: Sequence[str], of: int, data: DataConfig) -> None:

@@ -14,9 +14,18 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from lpt_core import DataError, ImagePart, ImageRef, Message, PreferencePair, Problem, SFTExample
+from lpt_core import (
+    DataError,
+    ImagePart,
+    ImageRef,
+    Message,
+    PreferencePair,
+    Problem,
+    PromptExample,
+    SFTExample,
+)
 
-RecordT = TypeVar("RecordT", SFTExample, PreferencePair)
+RecordT = TypeVar("RecordT", SFTExample, PreferencePair, PromptExample)
 
 _SHOWN = 8  # problems in a message
 _BOM = b"\xef\xbb\xbf"
@@ -71,6 +80,15 @@ def read_pairs(path: Path) -> list[PreferencePair]:
     return checked(scan_pairs(path))
 
 
+def read_prompts(path: Path) -> list[PromptExample]:
+    """All prompts of a file, with absolute image paths.
+
+    Raises:
+        DataError: The file cannot be read, is empty, or has lines that are no prompt.
+    """
+    return checked(scan_prompts(path))
+
+
 def scan_sft(path: Path) -> Scan[SFTExample]:
     """The SFT examples of a file and what else it holds.
 
@@ -87,6 +105,15 @@ def scan_pairs(path: Path) -> Scan[PreferencePair]:
         DataError: The file cannot be read.
     """
     return _scan(path, PreferencePair)
+
+
+def scan_prompts(path: Path) -> Scan[PromptExample]:
+    """The prompts of a file and what else it holds.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    return _scan(path, PromptExample)
 
 
 def holds_pairs(path: Path) -> bool:
@@ -152,7 +179,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {error.strerror or error}.",
-            "give a file that `lpt-synth export --format jsonl` or a run's sets/ holds",
+            "give a file that `lpt-synth export --format jsonl` (for GRPO: prompts) or a run's sets/ holds",
         ) from None
 
 
@@ -192,7 +219,7 @@ def _problems(error: ValidationError, kind: type[RecordT], text: bytes, where: s
 
 def _other_kind(kind: type[RecordT], text: bytes) -> str:
     """Name of the record that the line is instead."""
-    for other in (SFTExample, PreferencePair):
+    for other in (SFTExample, PreferencePair, PromptExample):
         if other is not kind:
             try:
                 return type(other.model_validate_json(text)).__name__

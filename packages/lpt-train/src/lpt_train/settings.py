@@ -13,7 +13,10 @@ from lpt_core import ConfigError
 from lpt_core.yaml_lines import Tree, merged, parse_yaml, read_text, validated
 from lpt_train.config import TrainConfig
 
-_PATHS = (("sft", "data"), ("sft", "evaluation"), ("dpo", "data"), ("dpo", "evaluation"), ("dpo", "start"))
+_PATHS = (
+    *(("sft", field) for field in ("data", "evaluation")),
+    *((stage, field) for stage in ("dpo", "grpo") for field in ("data", "evaluation", "start")),
+)
 
 
 def load_config(path: Path) -> TrainConfig:

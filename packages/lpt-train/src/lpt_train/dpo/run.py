@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from transformers import PrinterCallback
 
-from lpt_core import ConfigError, DataError, PreferencePair
+from lpt_core import CheckpointRecord, DataError, PreferencePair
 from lpt_train.arguments import training_arguments, world_size
-from lpt_train.checkpoint import CheckpointRecord
 from lpt_train.config import TrainConfig
 from lpt_train.dpo.collate import PairCollator
 from lpt_train.dpo.meter import PairLines
@@ -23,8 +22,8 @@ from lpt_train.dpo.reference import ReferenceCache, reference_identity
 from lpt_train.dpo.shared import attention_of
 from lpt_train.dpo.trainer import PairRows, PreferenceTrainer, pair_order
 from lpt_train.encoding import Encoder
-from lpt_train.model import ADAPTER, load_processor
-from lpt_train.opening import TrainingResult, record_of, refuse_long, train_in
+from lpt_train.model import load_processor
+from lpt_train.opening import TrainingResult, check_whole, record_of, refuse_long, train_in
 from lpt_train.resume import NoteTaker, Start, model_to_train
 from lpt_train.rows import read_pairs
 from lpt_train.run_folder import RunFolder
@@ -55,11 +54,7 @@ def train_dpo(
         StoreError: The folder cannot be written.
     """
     source = config.dpo.start
-    if source is not None and (source / ADAPTER).is_file():
-        raise ConfigError(
-            f"dpo.start: {source} holds adapters and no whole model.",
-            "make one of them and their base with `lpt-train merge`, and name that",
-        )
+    check_whole("dpo.start", source)
     processor = load_processor(config.model.name, config.model.revision)
     encoder = Encoder(processor, pixels=config.data.pixels, prefix_loss=config.data.prefix_loss)
     pairs = _fitting(config.needs("dpo"), encoder, config, "dpo.data")

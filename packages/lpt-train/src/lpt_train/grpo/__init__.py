@@ -1,0 +1,1 @@
+"""Reinforcement learning on questions whose answers can be verified (GRPO)."""
