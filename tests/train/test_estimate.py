@@ -1,18 +1,26 @@
-"""Memory from shapes: weights to the last one, states as the anchors have them, activations as PyTorch keeps
-them."""
+"""Memory and time from shapes: weights to the last one, activations as PyTorch keeps them, operations as it
+counts them; and a probe of this machine."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 
 import pytest
 import torch
 
 from lpt_core import ConfigError
+from lpt_train.collate import SFTCollator
 from lpt_train.config import LoraSection, ModelConfig, TrainConfig
+from lpt_train.encoding import Encoder
 from lpt_train.estimate import GIB, activations, estimate
-from lpt_train.model import add_adapters
+from lpt_train.estimate_rows import workload_of
+from lpt_train.estimate_time import DEVICES, operations
+from lpt_train.model import add_adapters, load_model, load_processor, prepare
+from lpt_train.probe import probe
+from lpt_train.rows import read_sft
 from lpt_train.shapes import read_shapes, shapes_of
 
 # Qwen2.5-VL-7B-Instruct's own, as its config.json has them: the language model's at the top.
@@ -225,3 +233,123 @@ def test_what_is_no_configuration_of_a_model_is_told(text, words, tmp_path) -> N
 def test_a_folder_without_a_configuration_is_told(tmp_path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_shapes(str(tmp_path))
+
+
+# ---- time ------------------------------------------------------------------------------------------
+
+
+def lab_config(tiny_model_dir, tiny_rows, **sft) -> TrainConfig:
+    settings = {"data": tiny_rows / "sft.jsonl", "batch_size": 8, "micro_batch": 4, "save_every": 50}
+    model = sft.pop("model", {})
+    return TrainConfig.model_validate(
+        {
+            "model": {"name": str(tiny_model_dir), "precision": "float32"} | model,
+            "data": {"pixels": {"limit": 84}},
+            "sft": settings | {"gradient_checkpointing": False} | sft,
+            "dpo": {"data": tiny_rows / "pairs.jsonl"},
+        }
+    )
+
+
+def test_rows_are_counted_as_the_encoder_counts_them_within_two_hundredths(tiny_model_dir, tiny_rows) -> None:
+    config = lab_config(tiny_model_dir, tiny_rows)
+    encoder = Encoder(load_processor(str(tiny_model_dir)), pixels=config.data.pixels)
+    encoded = [encoder.encode(row.prompt, row.response) for row in read_sft(tiny_rows / "sft.jsonl")]
+    work = workload_of(config, "sft", read_shapes(str(tiny_model_dir)))
+    assert work is not None
+    assert work.rows == 24
+    assert work.images == 8
+    assert work.tokens == pytest.approx(sum(map(len, encoded)), rel=0.02)
+    assert work.image_tokens == sum(row.regions.count("image") for row in encoded)
+    scored = sum(len(row) - row.prompt_length for row in encoded)
+    assert work.scored == pytest.approx(scored, rel=0.02)
+    assert 1 < work.padded < 1.2
+
+
+def test_pairs_that_share_take_fewer_tokens(tiny_model_dir, tiny_rows) -> None:
+    config, shapes = lab_config(tiny_model_dir, tiny_rows), read_shapes(str(tiny_model_dir))
+    alone = config.model_copy(update={"dpo": config.dpo.model_copy(update={"shared_prefix": False})})
+    shared, plain = workload_of(config, "dpo", shapes), workload_of(alone, "dpo", shapes)
+    assert shared is not None
+    assert plain is not None
+    assert shared.tokens < 0.7 * plain.tokens
+    assert shared.scored == plain.scored
+
+
+def test_operations_are_those_that_pytorch_counts(tiny_model_dir, tiny_rows) -> None:
+    """Forward and backward of rows one by one: everything learns but the tower."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config = lab_config(tiny_model_dir, tiny_rows, micro_batch=1)
+    encoder = Encoder(load_processor(str(tiny_model_dir)), pixels=config.data.pixels)
+    rows = [encoder.encode(row.prompt, row.response) for row in read_sft(tiny_rows / "sft.jsonl")]
+    model = prepare(load_model(config.model), config.model)
+    collate = SFTCollator(encoder)
+    counter = FlopCounterMode(display=False)
+    with counter:
+        for row in rows[:6]:
+            batch = collate([row])
+            start = row.prompt_length - 1
+            del batch["labels"], batch["regions"]
+            model(**batch, logits_to_keep=torch.arange(start, len(row) - 1)).logits.sum().backward()
+    shapes = read_shapes(str(tiny_model_dir))
+    every = workload_of(config, "sft", shapes)
+    assert every is not None
+    told = operations(config, "sft", shapes, every) * sum(map(len, rows[:6])) / sum(map(len, rows))
+    # The tower's own attention is not counted, and the tiny model's norms count as weights.
+    assert told == pytest.approx(counter.get_total_flops(), rel=0.15)
+
+
+def test_what_is_computed_more_takes_longer(tiny_model_dir, tiny_rows) -> None:
+    def seconds(config: TrainConfig, **named) -> float:
+        return estimate(config, **named).times["sft"].seconds[1]
+
+    config = lab_config(tiny_model_dir, tiny_rows)
+    plain = seconds(config, device=DEVICES["a40"])
+    assert seconds(config, device=DEVICES["h100"]) < plain
+    assert seconds(config, device=DEVICES["a40"], devices=2) == pytest.approx(plain / 2, rel=0.05)
+    again = lab_config(tiny_model_dir, tiny_rows, gradient_checkpointing=True)
+    assert seconds(again, device=DEVICES["a40"]) > plain
+    thrice = lab_config(tiny_model_dir, tiny_rows, epochs=3)
+    assert seconds(thrice, device=DEVICES["a40"]) == pytest.approx(3 * plain)
+    adapters = lab_config(tiny_model_dir, tiny_rows, model={"lora": {}})
+    assert seconds(adapters, device=DEVICES["a40"]) < plain
+
+
+def test_without_rows_there_is_no_time_and_nothing_heavy_is_loaded(seven, tiny_model_dir, tiny_rows) -> None:
+    made = estimate(seven())
+    assert not made.times
+    assert "time" not in made.text(memory=80)
+    code = (
+        "import sys; from lpt_train.config import TrainConfig; from lpt_train.estimate import estimate\n"
+        f"config = TrainConfig.model_validate({{'model': {{'name': {str(tiny_model_dir)!r}}}, "
+        f"'sft': {{'data': {str(tiny_rows / 'sft.jsonl')!r}}}}})\n"
+        "assert estimate(config).times['sft'].rows == 24\n"
+        "print([name for name in ('torch', 'transformers', 'torchvision') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_a_probe_measures_this_machine(packing, tiny_model_dir, tiny_rows) -> None:
+    more = {"packing": True, "micro_batch": 1} if packing else {"micro_batch": 1}
+    config = lab_config(tiny_model_dir, tiny_rows, **more)
+    if packing:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"max_tokens": 600})})
+    measured = probe(config)
+    assert measured.rate > 1e6
+    assert 0 < measured.update < 5
+    assert 0 < measured.row < 1
+    assert measured.save is not None
+    assert measured.peak > 2**26
+    made = estimate(config, measured=measured)
+    worst, likely, best = made.times["sft"].seconds
+    assert worst == likely == best > measured.start
+    assert "as a probe measured" in made.text(memory=80)
+    assert made.as_json()["measured"]["device"]
+
+
+def test_too_few_rows_to_probe_are_told(tiny_model_dir, tiny_rows) -> None:
+    with pytest.raises(ConfigError, match="too few"):
+        probe(lab_config(tiny_model_dir, tiny_rows, batch_size=32, micro_batch=16))

@@ -1,4 +1,4 @@
-"""What memory a training takes on each device, before one is rented.
+"""What memory and what time a training takes, before a device is rented.
 
 Weights, gradients and the optimiser's states follow exactly from the shapes. Activations are a model of what
 PyTorch keeps for the backward pass, with attention that stores no scores (SDPA, FlashAttention): a tenth
@@ -7,12 +7,15 @@ more or less is to be expected, and the allocator's fragments come on top.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import JsonValue
 
 from lpt_train.config import ModelConfig, StageConfig, TrainConfig
+from lpt_train.estimate_rows import workload_of
+from lpt_train.estimate_time import DEVICES, Calibration, Device, Duration, duration
 from lpt_train.shapes import Shapes, read_shapes
 
 GIB = 2**30
@@ -62,17 +65,27 @@ class Estimate:
     Attributes:
         parameters: Weights by part of the model, adapters, and how many learn.
         stages: Memory for each stage, at the longest rows that the configuration allows.
+        times: How long each stage takes whose rows are there.
+        measured: What a probe has measured.
     """
 
     parameters: dict[str, int]
     stages: dict[str, Memory]
+    times: dict[str, Duration] = field(default_factory=dict[str, Duration])
+    measured: Calibration | None = None
 
     def as_json(self) -> dict[str, JsonValue]:
-        """All of it as JSON data; memory in bytes."""
+        """All of it as JSON data; memory in bytes, time in seconds."""
         stages: dict[str, JsonValue] = {
             name: {**asdict(memory), "total": memory.total} for name, memory in self.stages.items()
         }
-        return {"parameters": dict(self.parameters), "stages": stages}
+        times: dict[str, JsonValue] = {
+            name: {**asdict(time), "seconds": list(time.seconds)} for name, time in self.times.items()
+        }
+        made: dict[str, JsonValue] = {"parameters": dict(self.parameters), "stages": stages, "times": times}
+        if self.measured is not None:
+            made["measured"] = asdict(self.measured)
+        return made
 
     def text(self, *, memory: float) -> str:
         """All of it for a person.
@@ -85,7 +98,28 @@ class Estimate:
             lines.append(f"\n{name}, on each device:")
             lines += [f"  {part:<12} {size / GIB:7.1f} GiB" for part, size in asdict(need).items()]
             lines.append(f"  {'total':<12} {need.total / GIB:7.1f} GiB: {_verdict(need.total, memory)}")
+            if name in self.times:
+                lines += _told(self.times[name], probed=self.measured is not None)
+        if self.measured is not None:
+            lines.append(
+                f"\nmeasured on {self.measured.device}: {self.measured.rate / 1e12:.3g} x 10^12 operations a "
+                f"second; {self.measured.peak / GIB:.1f} GiB at the peak of sft, its longest row included"
+            )
         return "\n".join(lines) + "\n"
+
+
+def _told(time: Duration, *, probed: bool) -> list[str]:
+    worst, likely, best = (str(timedelta(seconds=max(1, round(one)))) for one in time.seconds)
+    said = f"{likely}" if probed else f"{likely}, between {best} and {worst}"
+    how = "as a probe measured" if probed else "by the device's data sheet, 25 to 50 % of it reached"
+    lines = [
+        f"  {'rows':<12} {time.rows:>7,}, {time.tokens / 1e6:.2f} M tokens in {time.updates:,} updates",
+        f"  {'arithmetic':<12} {time.operations / 1e15:7.3g} x 10^15 operations",
+        f"  {'time':<12} {said}, {how}",
+    ]
+    if time.saving:
+        lines.append(f"  {'':<12} and {time.saving} times what writing a checkpoint takes")
+    return lines
 
 
 def _verdict(total: float, memory: float) -> str:
@@ -94,17 +128,28 @@ def _verdict(total: float, memory: float) -> str:
     return f"{'is tight in' if total <= memory * GIB else 'does not fit into'} {memory:g} GiB"
 
 
-def estimate(config: TrainConfig, *, devices: int = 1, sharded: bool = False) -> Estimate:
-    """What memory each stage of a configuration takes.
+def estimate(
+    config: TrainConfig,
+    *,
+    devices: int = 1,
+    sharded: bool = False,
+    device: Device | None = None,
+    measured: Calibration | None = None,
+) -> Estimate:
+    """What memory and time each stage of a configuration takes.
 
     Args:
-        config: Nothing but the model's ``config.json`` is read.
+        config: Of its model, ``config.json`` and ``tokenizer.json`` are read; of its rows, those that are
+            there.
         devices: How many train together.
         sharded: Whether weights, gradients and states are spread over them (ZeRO-3, FSDP); each device has
             all of them otherwise.
+        device: What it runs on, if no probe says; an H100 otherwise.
+        measured: By a probe.
 
     Raises:
         ConfigError: The shapes cannot be read.
+        DataError: The rows, or their images, cannot be read.
     """
     shapes = read_shapes(config.model.name, config.model.revision)
     trained, frozen = _learning(config, shapes)
@@ -124,7 +169,20 @@ def estimate(config: TrainConfig, *, devices: int = 1, sharded: bool = False) ->
         name: _memory(config, stage, shapes, trained, frozen, responses, devices, sharded)
         for name, stage, responses in kinds
     }
-    return Estimate(parameters, stages)
+    times: dict[str, Duration] = {}
+    for name, _, _ in kinds:
+        work = workload_of(config, name, shapes, devices=devices)
+        if work is not None:
+            times[name] = duration(
+                config,
+                name,
+                shapes,
+                work,
+                device=device or DEVICES["h100"],
+                devices=devices,
+                calibration=measured,
+            )
+    return Estimate(parameters, stages, times, measured)
 
 
 def _learning(config: TrainConfig, shapes: Shapes) -> tuple[int, int]:

@@ -29,6 +29,8 @@ class Shapes:
         projector: Weights of what joins it to the language model.
         layer: Weights of one decoder layer.
         embedding: Weights of the embedding, and of the head where that has its own.
+        patch: Pixels of a patch's side.
+        merge: How many patches a side make one image token.
     """
 
     hidden: int
@@ -41,6 +43,8 @@ class Shapes:
     projector: int
     layer: int
     embedding: int
+    patch: int
+    merge: int
 
     @property
     def language(self) -> int:
@@ -136,6 +140,8 @@ def shapes_of(data: Mapping[str, Any]) -> Shapes:
         projector=projector,
         layer=attention + 3 * hidden * inner + 2 * hidden,
         embedding=vocabulary * hidden * (1 if tied else 2),
+        patch=int(vision["patch_size"] if new else vision.get("patch_size", 14)),
+        merge=int(vision.get("spatial_merge_size", 2)),
     )
 
 

@@ -31,6 +31,17 @@ class Kind(StrEnum):
     bfloat16 = "bfloat16"
 
 
+class DeviceName(StrEnum):
+    """A device whose data sheet is known."""
+
+    a40 = "a40"
+    a100 = "a100"
+    h100 = "h100"
+    h200 = "h200"
+    l40s = "l40s"
+    rtx4090 = "rtx4090"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from lpt_train import __version__
@@ -84,6 +95,21 @@ def dpo(
     note = noting(quiet=quiet)
     result = train_dpo(settings, out, reference=reference, note=note)
     note(f"wrote {result.model}: {result.record.step} updates on {result.record.rows} pairs", always=True)
+
+
+@app.command()
+def grpo(config: ConfigArgument, out: OutOption, quiet: QuietOption = False) -> None:
+    """Train on questions whose answers are verified. Stopped or killed, the same line goes on."""
+    from lpt_train.settings import load_config
+
+    settings = load_config(config)
+    settings.needs("grpo")
+    from lpt_train.cli.training import noting
+    from lpt_train.grpo.run import train_grpo
+
+    note = noting(quiet=quiet)
+    result = train_grpo(settings, out, note=note)
+    note(f"wrote {result.model}: {result.record.step} updates on {result.record.rows} prompts", always=True)
 
 
 @app.command()
@@ -156,18 +182,36 @@ def preview(
 def estimate(
     config: ConfigArgument,
     devices: Annotated[int, typer.Option(min=1, help="How many devices train together.")] = 1,
-    memory: Annotated[float, typer.Option(min=1, help="GiB of each device.")] = 80.0,
+    device: Annotated[
+        DeviceName, typer.Option(help="What trains; its memory and speed are its vendor's.")
+    ] = DeviceName.h100,
+    memory: Annotated[
+        float | None, typer.Option(min=1, help="GiB of each device, if not the device's own.")
+    ] = None,
     sharded: Annotated[
         bool, typer.Option("--sharded", help="Weights are spread over the devices: ZeRO-3, FSDP.")
     ] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Make a handful of updates on this machine, and time them.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what memory a training takes, from the shapes in the model's config.json alone."""
-    from lpt_train.estimate import estimate as estimate_memory
+    """Tell what memory and time a training takes: from shapes and data sheets, or with a short probe."""
+    from lpt_train.estimate import estimate as estimate_all
+    from lpt_train.estimate_time import DEVICES
     from lpt_train.settings import load_config
 
-    made = estimate_memory(load_config(config), devices=devices, sharded=sharded)
-    typer.echo(json.dumps(made.as_json(), indent=2) if as_json else made.text(memory=memory), nl=as_json)
+    settings, known = load_config(config), DEVICES[device.value]
+    measured = None
+    if probe:
+        from lpt_train.cli.training import noting
+        from lpt_train.probe import probe as run_probe
+
+        noting(quiet=True)
+        measured = run_probe(settings)
+    made = estimate_all(settings, devices=devices, sharded=sharded, device=known, measured=measured)
+    told = made.text(memory=known.memory if memory is None else memory)
+    typer.echo(json.dumps(made.as_json(), indent=2) if as_json else told, nl=as_json)
 
 
 @app.command(name="import-recipe")

@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
-from lpt_core import DataError, SFTExample
+from lpt_core import CheckpointRecord, DataError, SFTExample
 from lpt_train.arguments import training_arguments
-from lpt_train.checkpoint import CheckpointRecord
 from lpt_train.collate import SFTCollator
 from lpt_train.config import DataConfig, TrainConfig
 from lpt_train.encoding import Encoder
