@@ -10,6 +10,7 @@ from importlib import metadata
 import lpt_core
 
 PUBLIC = """
+    CHECKPOINT_FILE CheckpointRecord WeightDigests
     FINGERPRINT_VERSION LETTERS MAX_OPTIONS MCQ READER_VERSION SCHEMA_VERSION AnswerStatus AnswerStyle
     Caption Choice ConfigError DataError EndpointError ImagePart ImageRef LptError Message
     MissingExtraError OptionStyle PairKind ParsedAnswer ParsedOptions Part PixelPolicy PreferencePair

@@ -17,9 +17,11 @@ from lpt_core import (
     MCQ,
     SCHEMA_VERSION,
     Caption,
+    CheckpointRecord,
     DataError,
     ImageRef,
     Message,
+    PixelPolicy,
     PreferencePair,
     Presentation,
     PromptExample,
@@ -31,6 +33,7 @@ from lpt_core import (
     SFTExample,
     Trace,
     Verdict,
+    WeightDigests,
     json_schemas,
     normal_text,
 )
@@ -85,7 +88,21 @@ PAIR = PreferencePair(
     rejected=RESPONSE,
 )
 PROMPT = PromptExample.make(image=IMAGE, prompt=SHARED["prompt"], mcq=QUESTION, presentation=SHOWN)
-RECORDS: list[Record] = [CAPTION, QUESTION, SHOWN, TRACE, EXAMPLE, PAIR, PROMPT]
+CHECKPOINT = CheckpointRecord(
+    stage="sft",
+    step=6,
+    model="some/model",
+    weights=WeightDigests(start="d" * 32, trained="e" * 32, frozen="f" * 32),
+    pixels=PixelPolicy(limit=84),
+    template="0" * 32,
+    prompt="1" * 32,
+    systems=("Think first.",),
+    rows=24,
+    data="2" * 32,
+    course={"seed": 42, "model.lora": None, "sft.betas": [0.9, 0.999]},
+    versions={"torch": "2.15"},
+)
+RECORDS: list[Record] = [CAPTION, QUESTION, SHOWN, TRACE, EXAMPLE, PAIR, PROMPT, CHECKPOINT]
 VALUES: list[Part] = [
     IMAGE,
     MADE,
@@ -93,6 +110,7 @@ VALUES: list[Part] = [
     TRACE.segments[0],
     TRACE.verdict,
     RESPONSE[0],
+    CHECKPOINT.weights,
     *EXAMPLE.prompt,
 ]
 every_record = pytest.mark.parametrize("record", RECORDS, ids=[type(one).__name__ for one in RECORDS])

@@ -6,8 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lpt_core import ConfigError, DataError
-from lpt_train.checkpoint import read_record
+from lpt_core import CheckpointRecord, ConfigError, DataError
 from lpt_train.collate import SFTCollator
 from lpt_train.config import LoraSection, ModelConfig, TrainConfig
 from lpt_train.encoding import Encoder
@@ -55,7 +54,7 @@ def test_a_merged_model_says_what_model_and_adapters_say(run, tmp_path, tiny_mod
     whole = load_model(ModelConfig(name=str(tmp_path / "merged"), precision="float32"))
     assert (adapted - plain).abs().max() > 1e-2
     assert (logits(whole, batch) - adapted).abs().max() < 1e-5
-    assert read_record(tmp_path / "merged") == record
+    assert CheckpointRecord.read(tmp_path / "merged") == record
     assert not record.adapter
     assert record.weights is not None
     assert record.weights.trained == weights_hash(whole.named_parameters())

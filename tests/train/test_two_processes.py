@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lpt_train.checkpoint import read_record
+from lpt_core import CheckpointRecord
 from lpt_train.dpo.run import train_dpo
 from lpt_train.settings import load_config
 from lpt_train.sft.run import train_sft
@@ -139,7 +139,7 @@ def runs(tmp_path_factory, tiny_model_dir, tiny_rows) -> Runs:
 
 
 def test_full_tuning_ends_where_one_process_does(runs: Runs) -> None:
-    assert read_record(runs.folder / "sft" / "model").course["devices"] == 2
+    assert CheckpointRecord.read(runs.folder / "sft" / "model").course["devices"] == 2
     assert runs.apart("sft", "sft alone") < 1e-5
     for told, also in zip(runs.log("sft"), runs.log("sft alone"), strict=True):
         for key in ("token_loss", "label_share", "tokens", "loss/continuation"):
@@ -166,6 +166,6 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_weights(runs: Runs, kind: 
     assert f"{kind} cut stopped" in runs.said
     assert f"{kind} again resumed from {update}" in runs.said
     assert runs.same(kind, f"{kind} cut")
-    records = [read_record(runs.folder / name / "model") for name in (kind, f"{kind} cut")]
+    records = [CheckpointRecord.read(runs.folder / name / "model") for name in (kind, f"{kind} cut")]
     assert records[0].weights is not None
     assert records[0] == records[1]

@@ -26,7 +26,7 @@ NAMES = [package.name for package in PACKAGES]
 
 SOFT, HARD = 300, 500
 LONG = {
-    "packages/lpt-core/src/lpt_core/schema.py": 404,
+    "packages/lpt-core/src/lpt_core/schema.py": 333,
 }
 """The sources over the soft limit, with their lines. Lower a number or strike a line; never add one."""
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lpt_core import ConfigError
+from lpt_core import CheckpointRecord, ConfigError
 from lpt_train import packed_attention
-from lpt_train.checkpoint import read_record
 from lpt_train.collate import NO_LABEL, SFTCollator
 from lpt_train.config import TrainConfig
 from lpt_train.encoding import Encoder
@@ -258,7 +257,7 @@ def test_a_packed_training_is_the_unpacked_one(sft_config, tmp_path, tiny_rows) 
         for name in ("tokens", "rows", "label_share"):
             assert other[name] == one[name]
         assert other["padding_share"] == 0
-    assert read_record(tmp_path / "packed" / "model").course["sft.packing"] is True
+    assert CheckpointRecord.read(tmp_path / "packed" / "model").course["sft.packing"] is True
     assert "lpt_rows" not in (tmp_path / "packed" / "model" / "config.json").read_text()
 
 
@@ -291,7 +290,7 @@ def test_a_stopped_packed_run_ends_in_the_same_weights(sft_config, tmp_path) -> 
     with pytest.raises(StoppedError):
         train_sft(config, tmp_path / "run", note=stop)
     assert train_sft(config, tmp_path / "run").resumed_from == 4
-    ours, theirs = (read_record(tmp_path / name / "model").weights for name in ("whole", "run"))
+    ours, theirs = (CheckpointRecord.read(tmp_path / name / "model").weights for name in ("whole", "run"))
     assert ours == theirs
 
 

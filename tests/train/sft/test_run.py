@@ -11,8 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lpt_core import ConfigError, DataError, LptError, StoreError
-from lpt_train.checkpoint import read_record
+from lpt_core import CheckpointRecord, ConfigError, DataError, LptError, StoreError
 from lpt_train.model import load_adapters, load_model, parts_of, weights_hash
 from lpt_train.resume import ResumingTrainer
 from lpt_train.sft.run import train_sft
@@ -78,7 +77,7 @@ def test_it_learns_and_only_the_language_model_changes(sft_config, tiny_model_di
 
 def test_the_record_says_what_an_evaluation_must_know(sft_config, whole) -> None:
     run = whole("full", sft_config())
-    record = read_record(run / "model")
+    record = CheckpointRecord.read(run / "model")
     assert (record.stage, record.step, record.rows, record.adapter) == ("sft", 6, 24, False)
     assert (record.pixels.rule, record.pixels.limit) == ("area", 84)
     assert len(record.systems) == 1
@@ -166,7 +165,7 @@ def test_a_stopped_run_ends_in_the_weights_of_an_uninterrupted_one(
     result = train_sft(config, tmp_path / "run")
     assert result.resumed_from == update // 2 * 2 - (2 if update == 6 else 0)
     assert same(weights(run / "model"), weights(tmp_path / "run" / "model"))
-    ours, theirs = read_record(run / "model"), read_record(tmp_path / "run" / "model")
+    ours, theirs = CheckpointRecord.read(run / "model"), CheckpointRecord.read(tmp_path / "run" / "model")
     assert ours.weights == theirs.weights
     steps = [line["step"] for line in log(tmp_path / "run") if "token_loss" in line]
     assert steps == [1, 2, 3, 4, 5, 6]
@@ -270,7 +269,7 @@ def test_the_stock_way_of_loading_would_have_been_noticed(sft_config, tmp_path, 
     import transformers
 
     run = shutil.copytree(whole("full", sft_config()), tmp_path / "run")
-    recorded = read_record(run / "checkpoint-4").weights
+    recorded = CheckpointRecord.read(run / "checkpoint-4").weights
     model = load_model(sft_config().model)
     trainer = transformers.Trainer(
         model, transformers.TrainingArguments(str(tmp_path / "t"), use_cpu=True, report_to="none")

@@ -5,6 +5,7 @@ This module's names are the public interface; adding one is a decision.
 
 from lpt_core.answers import READER_VERSION, ParsedAnswer, SplitText, parse_answer, split_thought
 from lpt_core.chat import ImagePart, ImageRef, Message, Part, Sampling, TextPart
+from lpt_core.checkpoint import CHECKPOINT_FILE, CheckpointRecord, WeightDigests
 from lpt_core.choices import Choice, read_choice
 from lpt_core.errors import (
     ConfigError,
@@ -28,26 +29,22 @@ from lpt_core.schema import (
     AnswerStyle,
     Caption,
     OptionStyle,
-    PairKind,
-    PreferencePair,
     Presentation,
-    PromptExample,
     Provenance,
     Record,
-    ResponseSegment,
     Segment,
-    SFTExample,
-    SFTKind,
     Trace,
     Verdict,
-    json_schemas,
     normal_text,
 )
+from lpt_core.schemas import json_schemas
+from lpt_core.training import PairKind, PreferencePair, PromptExample, ResponseSegment, SFTExample, SFTKind
 from lpt_core.verify import verify
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CHECKPOINT_FILE",
     "FINGERPRINT_VERSION",
     "LETTERS",
     "MAX_OPTIONS",
@@ -57,6 +54,7 @@ __all__ = [
     "AnswerStatus",
     "AnswerStyle",
     "Caption",
+    "CheckpointRecord",
     "Choice",
     "ConfigError",
     "DataError",
@@ -89,6 +87,7 @@ __all__ = [
     "TextPart",
     "Trace",
     "Verdict",
+    "WeightDigests",
     "__version__",
     "canonical_json",
     "check_options",

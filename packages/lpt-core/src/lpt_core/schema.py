@@ -1,4 +1,4 @@
-"""The records that LPT's packages exchange.
+"""The records of synthesis that LPT's packages exchange; those to train on are ``lpt_core.training``'s.
 
 All records are frozen, refuse unknown fields, carry ``schema_version`` and are named by their content.
 They are read with ``model_validate_json`` and written with ``model_dump_json``; ``json_schemas()`` has
@@ -8,11 +8,11 @@ their published JSON Schema.
 from __future__ import annotations
 
 import unicodedata
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from lpt_core.chat import ImageRef, Message, Part, Sampling
+from lpt_core.chat import ImageRef, Part, Sampling
 from lpt_core.errors import DataError
 from lpt_core.fingerprint import derived_int, fingerprint
 
@@ -26,8 +26,6 @@ OptionStyle = Literal["parens", "dot"]
 AnswerStyle = Literal["letter_parens", "letter_dot", "text"]
 AnswerStatus = Literal["found", "missing", "ambiguous", "off_menu", "truncated"]
 SegmentKind = Literal["thought", "cue", "continuation"]
-SFTKind = Literal["short_right", "right_right", "wrong_right"]
-PairKind = Literal["right_over_wrong", "short_over_spoiled", "turned_over_wrong", "compact_over_long"]
 
 
 class Record(Part):
@@ -333,119 +331,3 @@ class Trace(Record):
             verdict=verdict,
             parent=parent,
         )
-
-
-class ResponseSegment(Part):
-    """A piece of a response to be trained on.
-
-    Attributes:
-        kind: What it is; "format" for tags and the spaces around them.
-        text: The joined texts of all segments are the response.
-        loss: Whether it should bear loss; a wrong first thought never does.
-    """
-
-    kind: Literal["format", "thought", "cue", "continuation", "answer"]
-    text: str
-    loss: bool
-
-
-class SFTExample(Record):
-    """A verified response to a question about an image, for supervised fine-tuning.
-
-    Attributes:
-        kind: "short_right": a right short thought; "right_right": one that was continued and stayed
-            right; "wrong_right": a wrong one that was turned right.
-        prompt: System and user messages, the image among them.
-        response: In segments; ``text`` has them joined.
-        trace_id: The trace that it was made from.
-    """
-
-    id: str
-    kind: SFTKind
-    caption_id: str
-    mcq_id: str
-    trace_id: str
-    image: ImageRef
-    prompt: tuple[Message, ...]
-    response: tuple[ResponseSegment, ...]
-
-    @property
-    def text(self) -> str:
-        """The whole response."""
-        return "".join(segment.text for segment in self.response)
-
-
-class PreferencePair(Record):
-    """A chosen and a rejected response to the same prompt, for preference optimisation.
-
-    Attributes:
-        kind: "right_over_wrong": right short thought over wrong short thought; "short_over_spoiled":
-            right short thought over its continuation into a wrong answer; "turned_over_wrong": wrong
-            thought turned right over itself, or over its continuation that stayed wrong;
-            "compact_over_long": right short thought over its longer continuation that is right as well.
-    """
-
-    id: str
-    kind: PairKind
-    caption_id: str
-    mcq_id: str
-    chosen_trace_id: str
-    rejected_trace_id: str
-    image: ImageRef
-    prompt: tuple[Message, ...]
-    chosen: tuple[ResponseSegment, ...]
-    rejected: tuple[ResponseSegment, ...]
-
-
-class PromptExample(Record):
-    """A question about an image and what verifies its answer, for reinforcement learning.
-
-    Attributes:
-        id: From the question, the presentation, the image and the prompt's texts.
-        prompt: System and user messages, the image among them; those of its SFT examples.
-        mcq: The question, with its gold option.
-        presentation: How the prompt shows it: what a letter in an answer means.
-    """
-
-    id: str
-    caption_id: str
-    image: ImageRef
-    prompt: tuple[Message, ...]
-    mcq: MCQ
-    presentation: Presentation
-
-    @model_validator(mode="after")
-    def _one_question(self) -> Self:
-        if self.presentation.mcq_id != self.mcq.id:
-            raise ValueError("the presentation is another question's")
-        if len(self.presentation.order) != len(self.mcq.options):
-            raise ValueError("the presentation shows more or fewer options than the question has")
-        return self
-
-    @classmethod
-    def make(
-        cls, *, image: ImageRef, prompt: tuple[Message, ...], mcq: MCQ, presentation: Presentation
-    ) -> Self:
-        """An example with the id that its content gives it; where the question comes from is left out."""
-        content = {
-            "mcq": mcq.id,
-            "order": list(presentation.order),
-            "style": [presentation.option_style, presentation.answer_style],
-            "image": image.sha256,
-            "prompt": [[message.role, message.text] for message in prompt],
-        }
-        return cls(
-            id=fingerprint("prompt_example", content),
-            caption_id=mcq.caption_id,
-            image=image,
-            prompt=prompt,
-            mcq=mcq.model_copy(update={"provenance": None}),
-            presentation=presentation,
-        )
-
-
-def json_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema (draft 2020-12) of every record, by its name; published in ``lpt_core/schemas``."""
-    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    records = (Caption, MCQ, Presentation, Trace, SFTExample, PreferencePair, PromptExample)
-    return {record.__name__: dialect | record.model_json_schema() for record in records}

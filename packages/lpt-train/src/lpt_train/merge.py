@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from lpt_core import ConfigError, DataError, StoreError
-from lpt_train.checkpoint import CheckpointRecord, Weights, read_record
+from lpt_core import CheckpointRecord, ConfigError, DataError, StoreError, WeightDigests
 from lpt_train.config import LoraSection, ModelConfig, Precision
 from lpt_train.model import ADAPTER, load_adapters, load_model, load_processor, weights_hash
 
@@ -44,7 +43,7 @@ def merge(source: Path, to: Path, *, base: str | None = None, dtype: Kind | None
         )
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise ConfigError(f"{to} is there already.", "give a new folder")
-    record = read_record(folder)
+    record = CheckpointRecord.read(folder)
     precision = _precision(record)
     name = base or record.model
     # Loaded just as it was for training, so that its digest is the same.
@@ -61,7 +60,7 @@ def merge(source: Path, to: Path, *, base: str | None = None, dtype: Kind | None
     done = record.model_copy(
         update={
             "adapter": False,
-            "weights": Weights(
+            "weights": WeightDigests(
                 start=record.weights.start if record.weights else "",
                 trained=weights_hash(merged.named_parameters()),
                 frozen=weights_hash(()),

@@ -22,8 +22,8 @@ import torch
 from pydantic import JsonValue
 from transformers import Trainer, TrainerCallback
 
-from lpt_core import ConfigError, DataError, LptError, StoreError
-from lpt_train.checkpoint import CheckpointRecord, Weights, checkpoints, read_record
+from lpt_core import CheckpointRecord, ConfigError, DataError, LptError, StoreError, WeightDigests
+from lpt_train.checkpoint import checkpoints
 from lpt_train.config import ModelConfig
 from lpt_train.model import (
     freeze,
@@ -70,7 +70,7 @@ def find_start(run: Path, expected: CheckpointRecord) -> Start | None:
     whole, _ = checkpoints(run)
     if not whole:
         return None
-    record = read_record(whole[-1])
+    record = CheckpointRecord.read(whole[-1])
     same_course(whole[-1], record, expected)
     return Start(whole[-1], record)
 
@@ -193,7 +193,7 @@ class ResumingTrainer(Trainer):
         weights = None
         if self._frozen_digest is not None:
             trained = weights_hash(trained_parameters(self.model))
-            weights = Weights(start=self._start_digest, trained=trained, frozen=self._frozen_digest)
+            weights = WeightDigests(start=self._start_digest, trained=trained, frozen=self._frozen_digest)
         return self._record.model_copy(update={"step": int(self.state.global_step), "weights": weights})
 
     def check_frozen(self) -> None:
@@ -234,7 +234,7 @@ class ResumingTrainer(Trainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
         folder = Path(resume_from_checkpoint)
-        recorded = read_record(folder).weights
+        recorded = CheckpointRecord.read(folder).weights
         if recorded is None:
             raise DataError(
                 f"{folder} was saved by processes that shared its weights, and has no digest of them.",
