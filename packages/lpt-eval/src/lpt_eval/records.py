@@ -1,4 +1,4 @@
-"""What an evaluation is made of: items, the protocol they are asked under, responses, scored rows.
+"""What an evaluation is made of: items, responses, scored rows, and what a run was.
 
 A run's folder holds them (see ``folder.py``). Everything that decides a number stands in these records, so
 that runs can be compared, scored again and reported on without a model.
@@ -18,18 +18,11 @@ from lpt_core import (
     DataError,
     ImageRef,
     Part,
-    PixelPolicy,
     Presentation,
     Record,
-    Sampling,
     fingerprint,
 )
-
-Form = Literal["think", "direct", "native"]
-"""Asked to think first, to answer at once, or in the benchmark's own words."""
-
-Reading = Literal["tagged", "tail"]
-"""Where an answer may stand: between answer tags alone, or else in all that follows the thought."""
+from lpt_eval.protocol import Protocol
 
 Outcome = Literal["correct", "wrong", "unextractable", "truncated", "failed"]
 FinishReason = Literal["stop", "length", "error"]
@@ -148,41 +141,6 @@ class Item(Record):
         if turn == 0:
             return self.presentation
         return self.presentation.model_copy(update={"order": order[-turn:] + order[:-turn]})
-
-
-class Protocol(Record):
-    """How a benchmark is asked and read. Two numbers are comparable where their protocols are the same.
-
-    Attributes:
-        name: What people call it ("paper", "released", or one's own).
-        form: Which way the model is asked to answer.
-        reading: Where its answer may stand.
-        system: The system prompt, in Jinja; empty for none.
-        template: The user's text, in Jinja.
-        prefill: With what the answer was made to begin; empty for nothing.
-        sampling: How answers are drawn.
-        seed: Of the draws; None where they are greedy or the endpoint's own.
-        n: Samples of each item.
-        pixels: How images are made smaller before they are sent; None for not at all.
-        label_set: Which edition of the benchmark's answers ("original").
-    """
-
-    name: str
-    form: Form
-    reading: Reading = "tagged"
-    system: str
-    template: str
-    prefill: str = ""
-    sampling: Sampling
-    seed: int | None = None
-    n: int = Field(default=1, ge=1)
-    pixels: PixelPolicy | None = None
-    label_set: str = "original"
-
-    @property
-    def fingerprint(self) -> str:
-        """The protocol's identity: everything but its name."""
-        return fingerprint("protocol", self.model_dump(mode="json", exclude={"name"}))
 
 
 class ModelIdentity(Part):
