@@ -73,6 +73,7 @@ def grpo_config(schooled: Path, tiny_model_dir: Path, tiny_prompts: Path) -> Cal
             "batch_size": 8,
             "micro_batch": 4,
             "generations": 4,
+            "temperature": 0.5,
             "max_completion_tokens": 64,
             "warmup_steps": 0,
             "save_every": 2,

@@ -159,6 +159,28 @@ def _panels(history: Sequence[Mapping[str, Any]]) -> list[Panel]:
             "chosen preferred (share)", [curve("accuracy", "training"), curve("eval_accuracy", "evaluation")]
         ),
         Panel("loss on chosen (nats per token)", [curve("sft_loss", "training")]),
+        Panel(
+            "reward (mean of a completion)",
+            [
+                curve("reward", "weighted sum"),
+                *(curve(f"rewards/{part}/mean", part) for part in ("correct", "format", "length")),
+                curve("eval_rewards/correct/mean", "correct in evaluation"),
+            ],
+        ),
+        Panel(
+            "groups and answers (share)",
+            [
+                curve("frac_reward_zero_std", "groups without spread"),
+                curve("answers/found", "answers that can be read"),
+                curve("completions/clipped_ratio", "completions cut off"),
+            ],
+        ),
+        Panel(
+            "length of completions (tokens)",
+            [curve("completions/mean_length", "mean"), curve("completions/max_length", "longest")],
+        ),
+        Panel("entropy of completions (nats per token)", [curve("entropy", "entropy")]),
+        Panel("divergence from the start (nats per token)", [curve("kl", "KL")]),
         Panel("loss by region (nats per token)", regions("loss")),
         Panel("entropy by region (nats)", regions("entropy")),
         Panel("learning rate", [curve("learning_rate", "learning rate")]),

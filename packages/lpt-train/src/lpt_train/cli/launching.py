@@ -38,7 +38,7 @@ def launch_line(name: str, arguments: list[str]) -> list[str]:
     Raises:
         ConfigError: There is no such preset, or nothing to run.
     """
-    if not arguments or arguments[0] not in ("sft", "dpo"):
+    if not arguments or arguments[0] not in ("sft", "dpo", "grpo"):
         raise ConfigError(
             "launch needs a command that trains.", f"lpt-train launch {name} sft CONFIG.yaml --out RUN_DIR"
         )

@@ -13,6 +13,7 @@ and its model cards are left out.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,7 +142,9 @@ class PolicyTrainer(ResumingTrainer, GRPOTrainer):
         seed = derived_int(
             self._draws, "grpo", *what, int(self.state.global_step), self.accelerator.process_index
         )
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices), warnings.catch_warnings():
+            # TRL uses names of transformers that are on their way out.
+            warnings.filterwarnings("ignore", ".*gradient_checkpointing.*", FutureWarning)
             torch.manual_seed(seed)
             yield
 
