@@ -34,7 +34,7 @@ def rendered(name: str, **changed: str) -> str:
 
 
 def test_an_edited_prompt_becomes_another_version() -> None:
-    marks = {name: load_prompt(*_parts(name)).fingerprint for name in prompt_names()}
+    marks = {f"{name}.v{version}": load_prompt(name, version).fingerprint for name, version in prompt_names()}
     # A prompt is part of what was paid for: leave a published file as it is and write name.v2.md beside it.
     assert marks == snapshot(
         {
@@ -54,7 +54,8 @@ def test_an_edited_prompt_becomes_another_version() -> None:
 
 
 def test_what_each_prompt_says() -> None:
-    assert {name: rendered(name) for name in prompt_names()} == snapshot(
+    said = {f"{name}.v{version}": rendered(f"{name}.v{version}") for name, version in prompt_names()}
+    assert said == snapshot(
         {
             "ask.v1": """\
 You write questions that test how closely somebody looks at a picture. You cannot see the picture; below stands a detailed description of it, which you may trust. Whoever answers will see the picture and not the description.
@@ -163,11 +164,6 @@ The questions:
     )
 
 
-def _parts(name: str) -> tuple[str, int]:
-    stem, version = name.split(".v")
-    return stem, int(version)
-
-
 @pytest.mark.parametrize("name", ["question.v1", "expand.v1"])
 @pytest.mark.parametrize(
     ("style", "wanted"),
@@ -184,10 +180,10 @@ def test_a_question_says_how_it_is_to_be_answered(name: str, style: str, wanted:
 
 
 def test_every_prompt_is_named_as_its_file_is() -> None:
-    for name in prompt_names():
-        prompt = load_prompt(*_parts(name))
-        assert f"{prompt.name}.v{prompt.version}" == name
-        assert prompt.label == f"{name} ({prompt.fingerprint[:6]})"
+    for name, version in prompt_names():
+        prompt = load_prompt(name, version)
+        assert (prompt.name, prompt.version) == (name, version)
+        assert prompt.label == f"{name}.v{version} ({prompt.fingerprint[:6]})"
 
 
 # ---- rendering -------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,35 @@ def tiny_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write(folder / "sft.jsonl", [_sft(number, images[number % 8]) for number in range(24)])
     _write(folder / "pairs.jsonl", [_pair(number, images[number % 8]) for number in range(16)])
     return folder
+
+
+class Folder:
+    """A copy of the rows in which faults are planted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.path / name).read_text(encoding="utf-8").splitlines()]
+
+    def write(self, name: str, rows: list[dict[str, Any]]) -> Path:
+        path = self.path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return path
+
+    def change(self, name: str, change: Callable[[list[dict[str, Any]]], None]) -> Any:
+        """Change the rows of a file, and what lint finds in it then."""
+        from lpt_train.lint import lint
+
+        rows = self.read(name)
+        change(rows)
+        return lint(self.write(name, rows))
+
+
+@pytest.fixture
+def folder(tiny_rows: Path, tmp_path: Path) -> Folder:
+    """A copy of ``tiny_rows`` to plant faults in."""
+    return Folder(Path(shutil.copytree(tiny_rows, tmp_path / "rows")))
 
 
 # ---- the model ---------------------------------------------------------------------------------------

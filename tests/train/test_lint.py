@@ -22,31 +22,6 @@ from lpt_train.lint import ERRORS, WARNINGS, LintReport, lint
 Rows = list[dict[str, Any]]
 
 
-class Folder:
-    """A copy of the rows in which faults are planted."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self, name: str) -> Rows:
-        return [json.loads(line) for line in (self.path / name).read_text(encoding="utf-8").splitlines()]
-
-    def write(self, name: str, rows: Rows) -> Path:
-        path = self.path / name
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        return path
-
-    def change(self, name: str, change: Callable[[Rows], None]) -> LintReport:
-        rows = self.read(name)
-        change(rows)
-        return lint(self.write(name, rows))
-
-
-@pytest.fixture
-def folder(tiny_rows: Path, tmp_path: Path) -> Folder:
-    return Folder(Path(shutil.copytree(tiny_rows, tmp_path / "rows")))
-
-
 @pytest.fixture(scope="module")
 def encoder(tiny_model_dir: Path) -> Encoder:
     from transformers import AutoProcessor
@@ -105,7 +80,7 @@ def loss(kind: str, value: bool, field: str = "response") -> Callable[[dict[str,
     return lambda row: part(row, kind, field).update(loss=value)
 
 
-def test_a_response_in_one_segment_has_segments_out_of_order(folder: Folder) -> None:
+def test_a_response_in_one_segment_has_segments_out_of_order(folder: Any) -> None:
     def plant(rows: Rows) -> None:
         text = "".join(segment["text"] for segment in rows[0]["response"])
         rows[0]["response"] = [{"kind": "format", "text": text, "loss": True}]
@@ -123,7 +98,7 @@ def test_a_response_in_one_segment_has_segments_out_of_order(folder: Folder) -> 
         " The answer isn't (A)",
     ],
 )
-def test_a_thought_that_comes_round_to_its_answer_does_not_contradict_it(folder: Folder, end: str) -> None:
+def test_a_thought_that_comes_round_to_its_answer_does_not_contradict_it(folder: Any, end: str) -> None:
     assert folder.change("sft.jsonl", lambda rows: add("continuation", end)(rows[2])).problems == ()
 
 
@@ -204,7 +179,7 @@ SFT_FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
 
 
 @pytest.mark.parametrize("fault", SFT_FAULTS)
-def test_a_planted_fault_of_an_sft_row_is_found_at_its_line(folder: Folder, fault: str) -> None:
+def test_a_planted_fault_of_an_sft_row_is_found_at_its_line(folder: Any, fault: str) -> None:
     kind, plant = SFT_FAULTS[fault]
     report = folder.change("sft.jsonl", lambda rows: plant(rows[2]))
     assert kind in found(report)
@@ -252,7 +227,7 @@ PAIR_FAULTS: dict[str, tuple[str, int, Callable[[dict[str, Any]], Any]]] = {
 
 
 @pytest.mark.parametrize("fault", PAIR_FAULTS)
-def test_a_planted_fault_of_a_pair_is_found_at_its_line(folder: Folder, fault: str) -> None:
+def test_a_planted_fault_of_a_pair_is_found_at_its_line(folder: Any, fault: str) -> None:
     kind, line, plant = PAIR_FAULTS[fault]
     report = folder.change("pairs.jsonl", lambda rows: plant(rows[line - 1]))
     assert [where.split(":")[0] for where in found(report)[kind]] == [str(line)]
@@ -262,7 +237,7 @@ def test_a_planted_fault_of_a_pair_is_found_at_its_line(folder: Folder, fault: s
 # ---- rows together -----------------------------------------------------------------------------------
 
 
-def test_what_stands_twice_names_where_it_stood_first(folder: Folder) -> None:
+def test_what_stands_twice_names_where_it_stood_first(folder: Any) -> None:
     def plant(rows: Rows) -> None:
         rows[5] = rows[2] | {"id": "f" * 32}
         rows[7]["id"] = rows[2]["id"]
@@ -272,7 +247,7 @@ def test_what_stands_twice_names_where_it_stood_first(folder: Folder) -> None:
     assert f"{report.path}:3" in report.problems[0].message
 
 
-def test_a_positive_used_twice_is_a_warning(folder: Folder) -> None:
+def test_a_positive_used_twice_is_a_warning(folder: Any) -> None:
     def plant(rows: Rows) -> None:
         rows[4]["chosen_trace_id"] = rows[0]["chosen_trace_id"]
 
@@ -284,7 +259,7 @@ def test_a_positive_used_twice_is_a_warning(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("kinds", "word"), [("turned_over_wrong", "longer"), ("compact_over_long", "shorter")]
 )
-def test_length_that_alone_tells_chosen_from_rejected_is_found(folder: Folder, kinds: str, word: str) -> None:
+def test_length_that_alone_tells_chosen_from_rejected_is_found(folder: Any, kinds: str, word: str) -> None:
     rows = [
         row
         for row in folder.read("pairs.jsonl")
@@ -297,7 +272,7 @@ def test_length_that_alone_tells_chosen_from_rejected_is_found(folder: Folder, k
     assert problem.where == str(report.path)
 
 
-def test_right_answers_that_are_all_one_option_are_found(folder: Folder) -> None:
+def test_right_answers_that_are_all_one_option_are_found(folder: Any) -> None:
     def plant(rows: Rows) -> None:
         rows[:] = [row for n, row in enumerate(rows) if n % 4 == 2 or n < 8]
         rows += [row | {"id": f"{n:032}"} for n, row in enumerate(rows[-4:])]
@@ -307,7 +282,7 @@ def test_right_answers_that_are_all_one_option_are_found(folder: Folder) -> None
     assert "10 of 16 right answers are option C" in report.problems[-1].message
 
 
-def test_images_of_the_evaluation_are_found_by_content(folder: Folder, tmp_path: Path) -> None:
+def test_images_of_the_evaluation_are_found_by_content(folder: Any, tmp_path: Path) -> None:
     elsewhere = tmp_path / "evaluation"
     elsewhere.mkdir()
     shutil.copy(folder.path / "images" / "02.png", elsewhere / "renamed.png")
@@ -319,7 +294,7 @@ def test_images_of_the_evaluation_are_found_by_content(folder: Folder, tmp_path:
     assert found(lint(folder.path / "sft.jsonl", evaluation=[elsewhere / "renamed.png"])) == by_folder
 
 
-def test_an_evaluation_that_names_no_image_is_no_evaluation(folder: Folder, tmp_path: Path) -> None:
+def test_an_evaluation_that_names_no_image_is_no_evaluation(folder: Any, tmp_path: Path) -> None:
     text = tmp_path / "x.jsonl"
     text.write_text('{"a": 1}\n{')
     empty = tmp_path / "empty"
@@ -332,7 +307,7 @@ def test_an_evaluation_that_names_no_image_is_no_evaluation(folder: Folder, tmp_
         lint(folder.path / "sft.jsonl", evaluation=[tmp_path / "none.jsonl"])
 
 
-def drawn(folder: Folder, width: int, height: int) -> Callable[[dict[str, Any]], None]:
+def drawn(folder: Any, width: int, height: int) -> Callable[[dict[str, Any]], None]:
     """Plants a new image of this size."""
     path = folder.path / "images" / "line.png"
     Image.new("RGB", (width, height)).save(path)
@@ -340,7 +315,7 @@ def drawn(folder: Folder, width: int, height: int) -> Callable[[dict[str, Any]],
     return image(path="images/line.png", sha256=digest, width=width, height=height)
 
 
-def test_an_image_that_is_a_line_is_too_thin(folder: Folder, encoder: Encoder) -> None:
+def test_an_image_that_is_a_line_is_too_thin(folder: Any, encoder: Encoder) -> None:
     rows = folder.read("sft.jsonl")
     drawn(folder, 1, 300)(rows[2])
     report = lint(folder.write("sft.jsonl", rows), encoder=encoder)
@@ -348,7 +323,7 @@ def test_an_image_that_is_a_line_is_too_thin(folder: Folder, encoder: Encoder) -
 
 
 def test_an_image_that_is_too_thin_when_made_smaller_cannot_be_encoded(
-    folder: Folder, tiny_model_dir: Path
+    folder: Any, tiny_model_dir: Path
 ) -> None:
     from transformers import AutoProcessor
 
@@ -364,7 +339,7 @@ def test_an_image_that_is_too_thin_when_made_smaller_cannot_be_encoded(
 # ---- files -------------------------------------------------------------------------------------------
 
 
-def test_lines_that_are_no_rows_are_counted_and_listed_in_order(folder: Folder) -> None:
+def test_lines_that_are_no_rows_are_counted_and_listed_in_order(folder: Any) -> None:
     path = folder.path / "sft.jsonl"
     lines = path.read_text().splitlines()
     lines[4] = lines[4][:100]
@@ -401,7 +376,7 @@ def test_rows_longer_than_allowed_are_listed_and_none_is_dropped(tiny_rows: Path
 
 
 def test_images_are_measured_by_their_headers_alone(
-    folder: Folder, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    folder: Any, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import lpt_train.images as images
 
@@ -409,7 +384,7 @@ def test_images_are_measured_by_their_headers_alone(
     assert lint(folder.path / "sft.jsonl", encoder=encoder, max_tokens=400).problems == ()
 
 
-def test_a_row_without_image_is_not_encoded_and_reported_once(folder: Folder, encoder: Encoder) -> None:
+def test_a_row_without_image_is_not_encoded_and_reported_once(folder: Any, encoder: Encoder) -> None:
     rows = folder.read("sft.jsonl")
     image(path="images/none.png")(rows[2])
     path = folder.write("sft.jsonl", rows)
@@ -454,7 +429,7 @@ def test_every_kind_of_fault_has_a_meaning_and_a_test() -> None:
         assert source.count(f'"{kind}"') >= 2, "known and found"
 
 
-def test_the_report_is_text_for_people_and_json_for_machines(folder: Folder) -> None:
+def test_the_report_is_text_for_people_and_json_for_machines(folder: Any) -> None:
     report = folder.change(
         "sft.jsonl", lambda rows: [part(row, "thought").update(text="\x1b[31m") for row in rows]
     )

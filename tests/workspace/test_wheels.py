@@ -32,7 +32,7 @@ assert (verdict.status, verdict.correct) == ("truncated", False), verdict
 
 from lpt_core import load_prompt, prompt_names
 names = prompt_names()
-assert "question.v1" in names and all(load_prompt(*name.rsplit(".v")) for name in names)
+assert ("question", 1) in names and all(load_prompt(*name) for name in names)
 """
 
 INSTALLED = """

@@ -8,6 +8,7 @@ EXIF says, transparency laid on white, the first frame of an animation.
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from math import isfinite
 from pathlib import Path
@@ -30,6 +31,8 @@ _MAGIC = (
 )
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
+_DAMAGE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, struct.error)
+"""What Pillow raises on damaged EXIF data; SyntaxError for headers."""
 
 
 def header_size(path: Path) -> tuple[int, int]:
@@ -125,7 +128,7 @@ def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8; damaged EXIF data counts as none."""
     try:
         value: object = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # as above
+    except _DAMAGE:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

@@ -129,7 +129,7 @@ def load_prompt(name: str, version: int = 1) -> Prompt:
     """
     file = resources.files(__name__) / f"{name}.v{version}.md"
     if not re.fullmatch(r"\w+", name) or not file.is_file():
-        known = ", ".join(prompt_names())
+        known = ", ".join(f"{name}.v{version}" for name, version in prompt_names())
         raise ConfigError(f"there is no prompt {name}.v{version}.", f"one of: {known}")
     return parse_prompt(file.read_text(encoding="utf-8"), f"{name}.v{version}.md")
 
@@ -147,7 +147,7 @@ def load_prompt_file(path: Path) -> Prompt:
     return parse_prompt(text, str(path))
 
 
-def prompt_names() -> list[str]:
-    """The prompts that ship with LPT, as "name.vN"."""
-    files = resources.files(__name__).iterdir()
-    return sorted(file.name.removesuffix(".md") for file in files if file.name.endswith(".md"))
+def prompt_names() -> list[tuple[str, int]]:
+    """Name and version of each prompt that ships with LPT, as ``load_prompt`` takes them."""
+    files = (re.fullmatch(r"(\w+)\.v(\d+)\.md", file.name) for file in resources.files(__name__).iterdir())
+    return sorted((match[1], int(match[2])) for match in files if match)
