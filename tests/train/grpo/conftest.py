@@ -74,6 +74,8 @@ def grpo_config(schooled: Path, tiny_model_dir: Path, tiny_prompts: Path) -> Cal
             "micro_batch": 4,
             "generations": 4,
             "temperature": 0.5,
+            # So young a model seldom answers; lengths always differ, so that every group teaches something.
+            "rewards": {"length": 0.5, "length_buffer": 60},
             "max_completion_tokens": 64,
             "warmup_steps": 0,
             "save_every": 2,

@@ -122,8 +122,10 @@ def test_rewards_are_logged_by_part_and_the_language_model_alone_changes(
     logged = [line for line in lines(run / "log.jsonl") if "reward" in line]
     assert [line["step"] for line in logged] == [1, 2, 3, 4]
     for line in logged:
-        parts = line["rewards/correct/mean"] + 0.1 * line["rewards/format/mean"]
-        assert line["reward"] == pytest.approx(parts, abs=1e-5)
+        weights_of = {"correct": 1, "format": 0.1, "length": 0.5}
+        parts = [weight * line[f"rewards/{part}/mean"] for part, weight in weights_of.items()]
+        assert line["reward"] == pytest.approx(sum(parts), abs=1e-5)
+        assert line["rewards/length/mean"] < 0
         assert 0 <= line["frac_reward_zero_std"] <= 1
         assert sum(line[f"answers/{name}"] for name in STATUSES) == pytest.approx(1)
         assert 0 < line["completions/mean_length"] <= 64
