@@ -207,6 +207,14 @@ def test_activations_are_those_that_pytorch_keeps(settings) -> None:
     assert told == pytest.approx(measured, rel=0.05)
 
 
+def test_a_packed_sequence_has_the_responses_of_several_rows(seven) -> None:
+    plain = estimate(seven(data={"max_tokens": 8192}))
+    packed = estimate(seven(data={"max_tokens": 8192}, sft={"packing": True}))
+    assert packed.stages["sft"].logits == 8 * plain.stages["sft"].logits
+    assert packed.stages["sft"].activations == plain.stages["sft"].activations
+    assert packed.stages["dpo"] == plain.stages["dpo"]
+
+
 def test_recomputing_keeps_little(seven) -> None:
     long = {"micro_batch": 4, "gradient_checkpointing": False}
     without = estimate(seven(sft=long)).stages["sft"].activations

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from lpt_train.config import ModelConfig, StageConfig, TrainConfig
+from lpt_train.config import ModelConfig, SFTConfig, StageConfig, TrainConfig
 from lpt_train.estimate_rows import workload_of
 from lpt_train.estimate_time import DEVICES, Calibration, Device, Duration, duration
 from lpt_train.shapes import Shapes, read_shapes
@@ -24,6 +24,9 @@ MARGIN = 1.1
 
 RESPONSE = 512
 """Tokens of a response that its logits are counted for; a thought that was continued has some 250."""
+
+PACKED_RESPONSES = 0.5
+"""Share of a packed sequence that is responses, at most; a quarter to a third is usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,8 @@ def _memory(
         copies += gradients
     places = stage.micro_batch * responses * config.data.max_tokens
     scored = stage.micro_batch * responses * min(RESPONSE, config.data.max_tokens)
+    if isinstance(stage, SFTConfig) and stage.packing:
+        scored = max(scored, round(config.data.max_tokens * PACKED_RESPONSES))
     return Memory(
         weights=(trained * learning + frozen * arithmetic) / share,
         gradients=gradients,

@@ -14,7 +14,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -47,6 +47,7 @@ class Stopwatch(TrainerCallback):
     """What passes when an update is made.
 
     Attributes:
+        clock: Tells seconds.
         began: When training began.
         loading: Seconds for the rows of each update.
         computing: Seconds for the micro-batches of each update.
@@ -55,6 +56,7 @@ class Stopwatch(TrainerCallback):
         tokens: Of each update.
     """
 
+    clock: Callable[[], float] = time.monotonic
     began: float = 0.0
     loading: list[float] = field(default_factory=list[float])
     computing: list[float] = field(default_factory=list[float])
@@ -66,7 +68,7 @@ class Stopwatch(TrainerCallback):
     def _lap(self) -> float:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        now = time.monotonic()
+        now = self.clock()
         passed, self._last = now - self._last, now
         return passed
 
@@ -94,8 +96,12 @@ class Stopwatch(TrainerCallback):
         self.saving.append(self._lap())
 
 
-def probe(config: TrainConfig) -> Calibration:
+def probe(config: TrainConfig, *, clock: Callable[[], float] = time.monotonic) -> Calibration:
     """Train for a handful of updates as ``config.sft`` says, and time them.
+
+    Args:
+        config: Of the training.
+        clock: Tells seconds. ``time.process_time`` leaves out what other processes take of a CPU.
 
     Raises:
         ConfigError: There are too few rows to try, or the configuration cannot be used.
@@ -108,9 +114,9 @@ def probe(config: TrainConfig) -> Calibration:
         pixels=config.data.pixels,
         prefix_loss=config.data.prefix_loss,
     )
-    began = time.monotonic()
+    began = clock()
     lengths = [len(encoder.encode(row.prompt, row.response)) for row in examples]
-    row = (time.monotonic() - began) / len(examples)
+    row = (clock() - began) / len(examples)
     fitting = [place for place, length in enumerate(lengths) if length <= config.data.max_tokens]
     batch = _batch(config, [lengths[place] for place in fitting])
     updates = min(UPDATES, len(fitting) // batch)
@@ -121,13 +127,13 @@ def probe(config: TrainConfig) -> Calibration:
     fitting.sort(key=lambda place: (lengths[place], place))
     wanted = updates * batch
     taken = [fitting[number * (len(fitting) - 1) // (wanted - 1)] for number in range(wanted)]
-    watch = Stopwatch()
+    watch = Stopwatch(clock)
     with tempfile.TemporaryDirectory(prefix="lpt-probe-") as folder:
         path = Path(folder) / "rows.jsonl"
         _write(path, [examples[place] for place in taken])
         tried = _tried(config, path, batch, updates, checkpoint=shapes.total * 16 <= SMALL)
         work = workload_of(tried, "sft", shapes)
-        began = time.monotonic()
+        began = clock()
         train_sft(tried, Path(folder) / "run", watchers=(watch,))
     if work is None:
         raise ConfigError("the rows of the probe have vanished while it ran.", "try again")
