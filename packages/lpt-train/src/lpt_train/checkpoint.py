@@ -15,7 +15,7 @@ from lpt_train.config import TrainConfig
 
 _NOT_COURSE = frozenset(
     {
-        *("data", "evaluation", "log_every", "save_every", "keep", "report_to", "workers"),
+        *("data", "evaluation", "log_every", "save_every", "keep", "evaluate", "report_to", "workers"),
         "gradient_checkpointing",
     }
 )

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field, JsonValue, model_validator
 
 from lpt_core import ConfigError, PixelPolicy
+from lpt_train.evaluate import EvaluateSection
 from lpt_train.grpo.sections import RewardSection, VLLMSection
 from lpt_train.section import Section
 
@@ -115,6 +116,9 @@ class StageConfig(Section):
     log_every: int = Field(default=1, ge=1, description="updates between two lines of the log")
     save_every: int = Field(default=50, ge=1, description="updates between two checkpoints")
     keep: int | None = Field(default=2, ge=2, description="how many checkpoints stay; null for all")
+    evaluate: EvaluateSection | None = Field(
+        default=None, description="a command that measures checkpoints, such as lpt-eval's"
+    )
     report_to: tuple[Literal["wandb", "trackio", "tensorboard"], ...] = ()
     workers: int = Field(default=0, ge=0, description="processes that prepare batches")
     trainer: dict[str, JsonValue] = Field(
@@ -129,6 +133,9 @@ class StageConfig(Section):
             )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("betas: each is at least 0 and less than 1")
+        every = self.evaluate.every if self.evaluate else "end"
+        if every != "end" and every % self.save_every:
+            raise ValueError(f"evaluate.every ({every}) is no multiple of save_every ({self.save_every})")
         return self
 
 

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from transformers import TrainerCallback
 
 from lpt_core import (
     CHECKPOINT_FILE,
@@ -23,6 +26,7 @@ from lpt_core import (
 from lpt_train.arguments import world_size
 from lpt_train.checkpoint import course_of, versions
 from lpt_train.config import DataConfig, TrainConfig
+from lpt_train.evaluate import EvaluateSection, evaluate
 from lpt_train.model import ADAPTER, template_of
 from lpt_train.resume import (
     NoteTaker,
@@ -82,9 +86,12 @@ def train_in(
         StoreError: The folder cannot be written.
     """
     folder = RunFolder(out)
+    measuring = getattr(config, expected.stage).evaluate
     if (folder.model / CHECKPOINT_FILE).is_file():
         record = CheckpointRecord.read(folder.model)
         same_course(folder.model, record, expected)
+        if measuring is not None and os.environ.get("RANK", "0") == "0":
+            evaluate(measuring, out, folder.model, record, note)
         note(f"{out} is done: {record.step} updates")
         return TrainingResult(folder.model, record, dropped, record.step)
     start = find_start(out, expected)
@@ -94,13 +101,31 @@ def train_in(
     trainer = make(folder, start)
     if trainer.is_world_process_zero():
         clear_broken(out, note)
+        if measuring is not None:
+            trainer.add_callback(_Evaluating(measuring, out, note))
     if start is None or not start.at_end:
         trainer.train(resume_from_checkpoint=str(start.folder) if start else None)
     else:
         trainer.state.global_step = start.record.step
     trainer.check_frozen()
     record = trainer.save_result(folder.model)
+    if measuring is not None and trainer.is_world_process_zero():
+        evaluate(measuring, out, folder.model, record, note)
     return TrainingResult(folder.model, record, dropped, start.record.step if start else None)
+
+
+class _Evaluating(TrainerCallback):
+    """Has checkpoints measured when they are saved."""
+
+    def __init__(self, section: EvaluateSection, run: Path, note: NoteTaker) -> None:
+        self._section, self._run, self._note = section, run, note
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Measure the last one, where it is wanted."""
+        step = int(state.global_step)
+        if self._section.wants(step):
+            folder = self._run / f"checkpoint-{step}"
+            evaluate(self._section, self._run, folder, CheckpointRecord.read(folder), self._note)
 
 
 def record_of(
