@@ -122,12 +122,25 @@ def holds_pairs(path: Path) -> bool:
     Raises:
         DataError: The file cannot be read.
     """
+    return _first_has(path, "chosen")
+
+
+def holds_prompts(path: Path) -> bool:
+    """Whether a file's first record is a prompt, told by its columns.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    return _first_has(path, "presentation")
+
+
+def _first_has(path: Path, column: str) -> bool:
     for _, text in _lines(path):
         try:
             value: object = json.loads(text)
         except (ValueError, RecursionError):
             continue
-        return isinstance(value, dict) and "chosen" in value
+        return isinstance(value, dict) and column in value
     return False
 
 

@@ -10,10 +10,11 @@ ERRORS: dict[str, str] = {
     "unknown_column": "a column, at any depth, that the record does not have",
     "missing_column": "a column that the record has is not there",
     "bad_value": "a value of another type, or out of range",
-    "wrong_record": "a preference pair among SFT examples, or the other way round",
+    "wrong_record": "a record of another kind: a preference pair among SFT examples, say",
     # prompts
     "prompt_open": "the prompt does not end with the user's turn",
     "prompt_empty": "the user asks nothing",
+    "options_differ": "the prompt shows other options, or in another order, than what verifies its answers",
     "prompt_images": "the prompt does not show exactly one image",
     "image_differs": "the prompt shows another image than the row says",
     # texts

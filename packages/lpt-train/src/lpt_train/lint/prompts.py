@@ -12,8 +12,10 @@ from lpt_core import (
     Message,
     PreferencePair,
     Problem,
+    PromptExample,
     SFTExample,
     check_options,
+    normal_text,
 )
 
 _OPTION = re.compile(r"\s*(?:\(([A-J])\)|([A-J])\.)[ \t]+(\S.*)")
@@ -21,7 +23,7 @@ _PLACEHOLDER = re.compile(r"<image>|<video>|<img>|\[IMG\]|<\|(?:image|video|visi
 _SPECIAL = re.compile(r"<\|\w+\|>")
 
 
-def check_prompt(record: SFTExample | PreferencePair, where: str) -> Iterator[Problem]:
+def check_prompt(record: SFTExample | PreferencePair | PromptExample, where: str) -> Iterator[Problem]:
     """What is wrong with a row's prompt.
 
     Kinds: ``prompt_open``, ``prompt_empty``, ``prompt_images``, ``image_differs``,
@@ -46,6 +48,19 @@ def check_prompt(record: SFTExample | PreferencePair, where: str) -> Iterator[Pr
             "options_unreadable",
             "no options labelled A, B, … stand on lines of their own, so the answer is not checked",
             where,
+        )
+
+
+def check_question(record: PromptExample, where: str) -> Iterator[Problem]:
+    """Whether a prompt shows the options that its answers are verified by. Kind: ``options_differ``."""
+    found = shown_options(record.prompt)
+    wanted = record.presentation.shown(record.mcq)
+    if found is not None and list(map(normal_text, found)) != list(map(normal_text, wanted)):
+        yield Problem(
+            "options_differ",
+            "the prompt shows other options, or in another order, than its presentation says",
+            f"{where}:presentation",
+            "export the prompts again: right answers would be taken for wrong ones",
         )
 
 

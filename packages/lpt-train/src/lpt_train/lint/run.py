@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lpt_core import PreferencePair, Problem, SFTExample
+from lpt_core import PreferencePair, Problem, PromptExample, ResponseSegment, SFTExample
 from lpt_train.lint.pairs import check_pair
 from lpt_train.lint.pictures import ImageChecks, evaluation_digests
-from lpt_train.lint.prompts import check_prompt
+from lpt_train.lint.prompts import check_prompt, check_question
 from lpt_train.lint.report import LintReport
 from lpt_train.lint.responses import check_loss, check_response
 from lpt_train.lint.sets import SetChecks
-from lpt_train.lint.side import sides
+from lpt_train.lint.side import Side, sides
 from lpt_train.lint.tokens import TokenChecks
-from lpt_train.rows import Scan, holds_pairs, scan_pairs, scan_sft
+from lpt_train.rows import Scan, holds_pairs, holds_prompts, scan_pairs, scan_prompts, scan_sft
 
 if TYPE_CHECKING:
     from lpt_train.encoding import Encoder
@@ -40,7 +40,7 @@ def lint(
     max_tokens: int | None = None,
     evaluation: Sequence[Path] = (),
 ) -> LintReport:
-    """Look at all rows of a file of SFT examples or of preference pairs; its first record tells which.
+    """Look at all rows of SFT examples, preference pairs or prompts; a file's first record tells which.
 
     Args:
         path: The file.
@@ -59,8 +59,11 @@ def lint(
     images = ImageChecks(evaluation_digests(evaluation))
     tokens = None if encoder is None else TokenChecks(encoder, max_tokens)
     checks = _Checks(images, tokens)
-    scan: Scan[PreferencePair] | Scan[SFTExample]
-    scan = scan_pairs(path) if holds_pairs(path) else scan_sft(path)
+    scan: Scan[PreferencePair] | Scan[SFTExample] | Scan[PromptExample]
+    if holds_prompts(path):
+        scan = scan_prompts(path)
+    else:
+        scan = scan_pairs(path) if holds_pairs(path) else scan_sft(path)
     found = list(scan.problems)
     for row in scan.rows:
         found += checks.row(row.record, f"{path}:{row.line}")
@@ -84,12 +87,25 @@ class _Checks:
         self._images = images
         self._tokens = tokens
 
-    def row(self, record: SFTExample | PreferencePair, where: str) -> list[Problem]:
+    def row(self, record: SFTExample | PreferencePair | PromptExample, where: str) -> list[Problem]:
         """All that is wrong with a row."""
+        if isinstance(record, PromptExample):
+            return list(self._prompt(record, where))
         found = list(self._record(record, where))
         if self._tokens is not None and not any(problem.kind in _NOT_ENCODED for problem in found):
             found += self._tokens.check(record.prompt, sides(record, where))
         return found
+
+    def _prompt(self, record: PromptExample, where: str) -> Iterator[Problem]:
+        found = [*check_prompt(record, where), *check_question(record, where)]
+        found += self._images.check(record.image, where)
+        yield from found
+        yield from self.sets.check_prompt(record, where)
+        if self._tokens is not None and not any(problem.kind in _NOT_ENCODED for problem in found):
+            # With the tag that a response begins with: nothing of a response is there to be measured.
+            opening = (ResponseSegment(kind="format", text="<think> ", loss=False),)
+            side = Side(f"{where}:prompt", "response", opening, None, masked=False, options=None)
+            yield from self._tokens.check(record.prompt, (side,))
 
     def _record(self, record: SFTExample | PreferencePair, where: str) -> Iterator[Problem]:
         responses = sides(record, where)

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from pydantic import JsonValue
 
-from lpt_core import LETTERS, PreferencePair, Problem, SFTExample, fingerprint
+from lpt_core import LETTERS, PreferencePair, Problem, PromptExample, SFTExample, fingerprint
 from lpt_train.lint.side import Side
 
 _ENOUGH = 12  # rows, before a share of them says anything
@@ -47,6 +47,18 @@ class SetChecks:
             told = "its chosen response is that of the pair at"
             key = f"{record.kind} {record.chosen_trace_id}"
             found.append(_again(self._positives, key, "chosen_repeated", told, where))
+        return [problem for problem in found if problem]
+
+    def check_prompt(self, record: PromptExample, where: str) -> list[Problem]:
+        """What a prompt repeats. Kinds: ``duplicate_id``, ``duplicate_row``."""
+        self._kinds[record.mcq.kind or "other"] += 1
+        self._answers[LETTERS[record.presentation.order.index(record.mcq.gold)]] += 1
+        texts = [_safe(message.text) for message in record.prompt]
+        content = fingerprint("row", [record.image.sha256, *texts])
+        found = [
+            _again(self._ids, record.id, "duplicate_id", "its id is that of the row at", where),
+            _again(self._contents, content, "duplicate_row", "it asks the same as the row at", where),
+        ]
         return [problem for problem in found if problem]
 
     def together(self, where: str) -> Iterator[Problem]:
