@@ -1,0 +1,151 @@
+"""From what a model said to a row: lpt-core reads, nothing is guessed, and no text makes this raise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lpt_core import (
+    READER_VERSION,
+    DataError,
+    ParsedAnswer,
+    Verdict,
+    parse_answer,
+    read_choice,
+    split_thought,
+)
+from lpt_core.verify import judge
+from lpt_eval.folder import RunFolder
+from lpt_eval.protocol import Protocol, Reading
+from lpt_eval.records import Item, Outcome, Response, Row
+
+
+def score(item: Item, response: Response, protocol: Protocol) -> Row:
+    """Read and judge a response.
+
+    Outcomes: a request that failed is ``failed``; a text that breaks off, in its thought, in its answer or at
+    the limit of tokens before an answer, is ``truncated``; another text without exactly one option of those
+    shown is ``unextractable``.
+
+    Args:
+        item: What was asked.
+        response: What was said.
+        protocol: How it was asked; says where an answer may stand.
+
+    Raises:
+        DataError: The response is to another item.
+    """
+    if response.item_id != item.id:
+        raise DataError(f"a response to item {response.item_id} does not fit item {item.id}.")
+    shown = item.shown(response.shuffle)
+    answer = None if _failed(response) else read(response, shown.shown(item.mcq), protocol.reading)
+    verdict = None if answer is None else judge(answer, item.mcq, shown)
+    thought = None if answer is None else answer.thought
+    thinking, answering = _tokens(response, thought)
+    return Row(
+        **response.model_dump(),
+        benchmark=item.benchmark,
+        source_id=item.source_id,
+        category=item.category,
+        subcategory=item.subcategory,
+        cluster=item.cluster,
+        outcome=_outcome(response, verdict),
+        status=None if verdict is None else verdict.status,
+        option=None if verdict is None else verdict.option,
+        gold=item.mcq.gold,
+        place=None if answer is None else answer.option,
+        gold_place=shown.order.index(item.mcq.gold),
+        thought_chars=None if thought is None else len(thought),
+        thought_tokens=thinking,
+        answer_tokens=answering,
+        protocol=protocol.fingerprint,
+        reader=READER_VERSION,
+    )
+
+
+def read(response: Response, options: tuple[str, ...], reading: Reading) -> ParsedAnswer:
+    """What a response answers: the place of the option among those shown, or why there is none.
+
+    Args:
+        response: What was said.
+        options: The texts of the options in the order shown.
+        reading: "tagged": only what stands between answer tags is an answer. "tail": where there are no such
+            tags, all that follows the thought is, unless the limit of tokens cut it off.
+    """
+    text = response.whole
+    answer = parse_answer(text, options)
+    if reading == "tagged" or answer.status != "missing" or "<answer" in answer.tail.lower():
+        return answer
+    split = split_thought(text)
+    if response.finish_reason == "length":
+        return ParsedAnswer("truncated", thought=split.thought, tail=answer.tail)
+    choice = read_choice(answer.tail, options)
+    return ParsedAnswer(choice.status, choice.option, answer.tail, split.thought, answer.tail)
+
+
+def score_all(items: Iterable[Item], responses: Iterable[Response], protocol: Protocol) -> list[Row]:
+    """Rows of all responses to the items; responses to others are left out."""
+    known = {item.id: item for item in items}
+    return [
+        score(known[response.item_id], response, protocol)
+        for response in responses
+        if response.item_id in known
+    ]
+
+
+def rescore(path: Path) -> int:
+    """Read all responses of a run again, with this version's reader, and write its rows anew.
+
+    Needs no model: the rows hold what was said.
+
+    Args:
+        path: The run's folder.
+
+    Returns:
+        How many rows have another outcome or option than before.
+
+    Raises:
+        LptError: The folder holds no run, or a file cannot be read or written.
+    """
+    folder = RunFolder.existing(path)
+    info = folder.info()
+    changed = 0
+    for benchmark, asked in info.benchmarks.items():
+        before = folder.rows(benchmark)
+        items = {item.id: item for item in folder.items(benchmark)}
+        if strange := [row.item_id for row in before if row.item_id not in items]:
+            raise DataError(f"{path}: rows of {benchmark} without an item: {', '.join(strange[:3])}.")
+        after = [score(items[row.item_id], row.response, asked.protocol) for row in before]
+        changed += sum(
+            (old.outcome, old.option) != (new.outcome, new.option)
+            for old, new in zip(before, after, strict=True)
+        )
+        folder.write_rows(benchmark, after)
+    folder.write_info(info.model_copy(update={"reader": READER_VERSION}))
+    return changed
+
+
+def _failed(response: Response) -> bool:
+    return response.finish_reason == "error" or response.error is not None
+
+
+def _outcome(response: Response, verdict: Verdict | None) -> Outcome:
+    if verdict is None:
+        return "failed"
+    if verdict.status == "found":
+        return "correct" if verdict.correct else "wrong"
+    if verdict.status == "truncated" or response.finish_reason == "length":
+        return "truncated"
+    return "unextractable"
+
+
+def _tokens(response: Response, thought: str | None) -> tuple[int | None, int | None]:
+    """The tokens of the thought and the others, by their shares of the characters."""
+    counted = response.completion_tokens
+    if counted is None:
+        return None, None
+    if thought is None:
+        return None, counted
+    share = len(thought) / max(1, len(response.whole))
+    thinking = min(counted, round(counted * share))
+    return thinking, counted - thinking
