@@ -28,11 +28,12 @@ from lpt_core import (
     ImagePart,
     ImageRef,
     Message,
+    PixelPolicy,
     ResponseSegment,
     TextPart,
     fingerprint,
 )
-from lpt_train.images import Pictures, PixelPolicy
+from lpt_train.images import Pictures
 from lpt_train.segments import SegmentMap
 
 PrefixLoss = Literal["masked", "full"]

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -100,12 +100,12 @@ def _filled(word: str, values: dict[str, str]) -> str:
     return word
 
 
-def _done(kept: Path, of: dict[str, object]) -> bool:
+def _done(kept: Path, of: Mapping[str, object]) -> bool:
     try:
         told = json.loads(kept.read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(told, dict) and (of | {"status": 0}).items() <= told.items()
+    return isinstance(told, dict) and {**of, "status": 0}.items() <= told.items()
 
 
 def _run(command: list[str], said: Path) -> int:
