@@ -163,7 +163,9 @@ def test_a_continuation_follows_its_cue_as_a_sentence_does(mixed):
         else:
             assert re.match(r" [A-Z]", long.added), long.added
         assert long.prefill not in long.added
-        assert not re.search(r"[.!?] [a-z]|  |\{|\}| ,|\.\.", long.added), long.added
+        said, _, line = long.added.rpartition("\n")
+        assert not re.search(r"[.!?] [a-z]|  |\{|\}| ,|\.\.", said), said
+        assert re.fullmatch(r"(?:\([A-D]\)|[A-D]\.) .+", line), line
 
 
 @pytest.mark.parametrize(

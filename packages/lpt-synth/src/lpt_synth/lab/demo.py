@@ -26,7 +26,7 @@ endpoints:
   # own, name models behind OpenAI-compatible endpoints instead.
   asker: &teacher {{ engine: lab_teacher, model: lab-teacher-v1, licence: Apache-2.0, seed: {seed} }}
   expander: *teacher
-  # A vision-language model of 1.8 million parameters, which looks at the pictures; any other may stand here.
+  # A vision-language model of 1.9 million parameters, which looks at the pictures; any other may stand here.
   # In float64 no drawn token depends on which answers are computed together: equal seeds make equal sets.
   thinker: {{ engine: transformers, model: ./{student}, licence: Apache-2.0, dtype: float64, batch_size: 96 }}
 

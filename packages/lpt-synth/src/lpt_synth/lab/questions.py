@@ -46,6 +46,13 @@ def brief_thought(question: Question, draw: random.Random) -> str:
     return f"{opening}{question.look} {question.finding}"
 
 
+def every_option() -> tuple[str, ...]:
+    """Every text that an option of a question of this world may have."""
+    names = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
+    most = len(PLACES) + DISTRACTORS
+    return (*COLOURS, *SHAPES, *PATTERNS, *PLACES, *_SIDES, *map(str, range(most + 1)), *names)
+
+
 def plural(shape: str) -> str:
     """The plural of a shape: "stars", "crosses"."""
     return f"{shape}es" if shape.endswith("s") else f"{shape}s"
@@ -152,20 +159,22 @@ def _beside(scene: Scene, draw: random.Random) -> Iterator[Question]:
             )
 
 
+_SIDES = ("to the left", "to the right", "above", "below")
+
+
 def _direction(scene: Scene, draw: random.Random) -> Iterator[Question]:
-    sides = ("to the left", "to the right", "above", "below")
     for thing in scene.things:
         for base in scene.things:
             (row, column), (base_row, base_column) = divmod(thing.cell, 3), divmod(base.cell, 3)
             if thing == base or (row != base_row and column != base_column):
                 continue
-            side = sides[int(column > base_column) if row == base_row else 2 + int(row > base_row)]
+            side = _SIDES[int(column > base_column) if row == base_row else 2 + int(row > base_row)]
             yield Question(
                 "direction",
                 "Spatial",
                 f"Seen from the {base.name}, where is the {thing.name}?",
                 side,
-                others(side, (), sides, draw),
+                others(side, (), _SIDES, draw),
                 f"The {base.name} is at the {base.place}, the {thing.name} at the {thing.place}.",
                 f"So it is {side}.",
             )

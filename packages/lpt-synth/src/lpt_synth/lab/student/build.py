@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lpt_synth.lab.scene import SIDE
-from lpt_synth.lab.student.tokenizer import SPECIAL, token_id
+from lpt_synth.lab.student.tokenizer import SPECIAL, option_lines, token_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
@@ -18,6 +18,7 @@ HIDDEN = 128
 LAYERS = 3
 VISION_HIDDEN = 128
 VISION_DEPTH = 3
+_ALIKE, _PASSED = 0.7, 0.5  # shares of the keys in the first queries, of the values in the first outputs
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalGeneration:
@@ -60,7 +61,41 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalG
         # The usual 0.02 is for widths of a thousand; at this width attention would take long to wake up.
         initializer_range=HIDDEN**-0.5,
     )
-    return Qwen2_5_VLForConditionalGeneration(config)
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    _compose(model, tokenizer)
+    _mirror(model)
+    return model
+
+
+def _compose(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Let the token of an option's line begin as the sum of its letter and its words."""
+    import torch
+
+    words = cast(torch.Tensor, model.get_input_embeddings().weight)
+    with torch.no_grad():
+        for line, (letter, text) in option_lines().items():
+            parts = [token_id(tokenizer, letter), *tokenizer(f" {text}").input_ids]
+            words[token_id(tokenizer, line)] = words[parts].sum(0)
+
+
+def _mirror(model: Qwen2_5_VLForConditionalGeneration) -> None:
+    """Let attention begin by looking for what is alike and by passing on what it finds.
+
+    Queries begin near their keys, and outputs near the transpose of their values, as they are found in
+    trained transformers (Trockman and Kolter, Mimetic Initialization of Self-Attention Layers, 2023).
+    """
+    import torch
+
+    with torch.no_grad():
+        for layer in cast(Any, model.model.language_model).layers:
+            attention = layer.self_attn
+            size = attention.head_dim
+            for head in range(attention.config.num_attention_heads):
+                group = head // attention.num_key_value_groups
+                ours, shared = (slice(at * size, (at + 1) * size) for at in (head, group))
+                queries, outputs = attention.q_proj.weight[ours], attention.o_proj.weight[:, ours]
+                queries.mul_(1 - _ALIKE).add_(attention.k_proj.weight[shared], alpha=_ALIKE)
+                outputs.mul_(1 - _PASSED).add_(attention.v_proj.weight[shared].T, alpha=_PASSED)
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLProcessor:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Lessons:
-    """The lessons of each step, which depend on the step alone: descriptions and questions mixed."""
+    """The lessons of each step, which depend on the step alone: descriptions, drills and questions mixed."""
 
     def __init__(self, scenes: Sequence[Scene], asked: Sequence[Sequence[Question]], how: Schooling) -> None:
         self._scenes, self._asked, self._how = scenes, asked, how
@@ -35,11 +35,16 @@ class Lessons:
         return [self._lesson(draw) for _ in range(self._how.batch)]
 
     def _lesson(self, draw: random.Random) -> Lesson:
-        index, kind = draw.randrange(len(self._scenes)), draw.random()
-        if kind < self._how.described:
-            return self._teaching.describe(index, self._scenes[index], draw)
-        think = kind < 1 - self._how.direct
-        return self._teaching.ask(index, draw.choice(self._asked[index]), draw, think=think)
+        how, teaching = self._how, self._teaching
+        shares = (how.described, how.found, how.direct)
+        kind = draw.choices(range(4), (*shares, 1 - sum(shares)))[0]
+        index = draw.randrange(len(self._scenes))
+        scene, question = self._scenes[index], draw.choice(self._asked[index])
+        if kind == 0:
+            return teaching.describe(index, scene, draw)
+        if kind == 1:
+            return teaching.find(index, scene, draw)
+        return teaching.ask(index, question, draw, think=kind == 3)
 
 
 def loss_of(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, seen: torch.Tensor) -> torch.Tensor:

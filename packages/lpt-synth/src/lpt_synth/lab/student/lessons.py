@@ -1,4 +1,4 @@
-"""What the student is taught with: pictures described row by row, and questions thought about briefly."""
+"""What the student is taught with: pictures described, things found, questions thought about."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from lpt_core import MCQ, AnswerStyle, OptionStyle, Presentation, load_prompt
 from lpt_synth.lab.captions import scan
 from lpt_synth.lab.question import Question
 from lpt_synth.lab.questions import brief_thought
-from lpt_synth.lab.scene import Scene
+from lpt_synth.lab.scene import PLACES, Scene
 
 DESCRIBE = {True: "Describe every shape of the picture.", False: "Name the shapes of the picture."}
 """What asks for a description with size and pattern, and for one without."""
+FIND = "Say what is where."
+_FOUND = 8  # facts in the answer to FIND
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,22 @@ class Teaching:
         full = draw.random() < 0.6
         return Lesson(index, "", DESCRIBE[full], scan(scene, full=full))
 
+    def find(self, index: int, scene: Scene, draw: random.Random) -> Lesson:
+        """Say what is where, where is what, how it looks, in any order: each fact is a look of its own."""
+        facts = [f"{thing.name}: {thing.place}, {thing.size}, {thing.pattern}." for thing in scene.things]
+        for cell, place in enumerate(PLACES):
+            thing = scene.at(cell)
+            facts.append(f"{place}: {thing.name if thing else 'nothing'}.")
+        draw.shuffle(facts)
+        return Lesson(index, "", FIND, " " + " ".join(facts[:_FOUND]))
+
     def ask(self, index: int, question: Question, draw: random.Random, *, think: bool) -> Lesson:
-        """Answer a question after a brief thought, or at once."""
+        """Answer a question after a brief thought that ends in the option's line, or at once."""
         mcq, shown = self.present(question, draw)
         answer = f"<answer> {shown.render_answer(mcq, mcq.gold)} </answer>"
         if think:
-            answer = f"<think> {brief_thought(question, draw)} </think> {answer}"
+            line = shown.render_options(mcq).splitlines()[shown.order.index(mcq.gold)]
+            answer = f"<think> {brief_thought(question, draw)}\n{line} </think> {answer}"
         return self.lesson(index, mcq, shown, answer, think=think)
 
     def present(self, question: Question, draw: random.Random) -> tuple[MCQ, Presentation]:

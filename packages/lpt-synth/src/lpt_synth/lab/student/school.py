@@ -19,13 +19,13 @@ from lpt_synth.lab.question import Question
 from lpt_synth.lab.questions import scene_questions
 from lpt_synth.lab.scene import LEVELS, Scene
 from lpt_synth.lab.student.batches import Batches
-from lpt_synth.lab.student.build import HIDDEN, build_model, build_processor, save_student
+from lpt_synth.lab.student.build import build_model, build_processor, save_student
 from lpt_synth.lab.student.language import Class, Lessons
 from lpt_synth.lab.student.lessons import Teaching
 from lpt_synth.lab.student.measure import answers, items, load_student, score
 from lpt_synth.lab.student.schooling import Curve, Schooling, training_scenes
 from lpt_synth.lab.student.tokenizer import make_tokenizer
-from lpt_synth.lab.student.tower import Eye, settle, teach_tower
+from lpt_synth.lab.student.tower import Eye, names_of, settle, teach_tower
 from lpt_synth.lab.teacher.samples import sample_texts
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def texts_of(scenes: Sequence[Scene], asked: Sequence[Sequence[Question]], seed:
         draw = random.Random(derived_int(seed, "texts", index))
         yield write_caption(scene, overlaps(scene), draw)
         yield teaching.describe(index, scene, draw).answer
+        found = teaching.find(index, scene, draw)
+        yield f"{found.user}\n{found.answer}"
         for question in asked[index]:
             lesson = teaching.ask(index, question, draw, think=True)
             yield f"{lesson.user}\n{_untagged(lesson.answer)}"
@@ -87,7 +89,7 @@ class School:
         model, processor = build_model(tokenizer), build_processor(tokenizer)
         size = sum(parameter.numel() for parameter in model.parameters())
         self.tell(f"{size:,} parameters, {len(tokenizer)} tokens in the vocabulary")
-        seen = self._sight(model, processor, scenes)
+        seen = self._sight(model, processor, tokenizer, scenes)
         self._language(model, processor, tokenizer, Lessons(scenes, asked, self.how), seen)
         self._finish(model, processor)
 
@@ -95,6 +97,7 @@ class School:
         self,
         model: Qwen2_5_VLForConditionalGeneration,
         processor: Qwen2_5_VLProcessor,
+        tokenizer: PreTrainedTokenizerFast,
         scenes: Sequence[Scene],
     ) -> torch.Tensor:
         import torch
@@ -105,8 +108,9 @@ class School:
             eye.tower.load_state_dict(kept["tower"])
             self._go_on(kept)
         else:
-            teach_tower(eye, scenes, self.how, self.curve, HIDDEN)
-            settle(eye, scenes[:256], float(cast(Any, model.get_input_embeddings()).weight.std()))
+            words = cast(Any, model.get_input_embeddings()).weight
+            teach_tower(eye, scenes, self.how, self.curve, names_of(words, tokenizer))
+            settle(eye, scenes[:256], 2 * float(words.detach().std()))
             self._keep(saved, {"tower": eye.tower.state_dict()})
         eye.tower.requires_grad_(False)
         self.tell("looking at all scenes")

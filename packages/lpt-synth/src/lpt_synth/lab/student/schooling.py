@@ -29,19 +29,21 @@ class Schooling:
         tower_rate: Highest learning rate of the tower.
         rate: Highest learning rate of the language model; both warm up and fall along a cosine.
         described: Share of lessons in which the picture is described.
+        found: Share in which it is said what is where, in any order.
         direct: Share of lessons that are answered without a thought.
     """
 
     seed: int = 0
     scenes: int = 8000
     per_scene: int = 8
-    tower_steps: int = 250
-    steps: int = 2000
+    tower_steps: int = 300
+    steps: int = 5000
     tower_batch: int = 64
     batch: int = 32
     tower_rate: float = 2e-3
     rate: float = 2e-3
-    described: float = 0.35
+    described: float = 0.2
+    found: float = 0.25
     direct: float = 0.1
 
 

@@ -5,15 +5,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast, get_args
 
-from lpt_core import AnswerStyle, load_prompt
+from lpt_core import LETTERS, MCQ, AnswerStyle, OptionStyle, Presentation, load_prompt
+from lpt_synth.lab.question import DISTRACTORS
+from lpt_synth.lab.questions import every_option
+from lpt_synth.lab.scene import PLACES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-VOCABULARY = 1024
+VOCABULARY = 640
+"""Bytes and what is merged of them; the tokens that are added come on top."""
+
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 SPECIAL = (
     "<|endoftext|>",
@@ -45,8 +51,8 @@ CHAT_TEMPLATE = """\
 <|im_start|>assistant
 {% endif -%}
 """
-# A word with the space before it, a digit, a letter of an option apart from its brackets, a line break.
-_PIECES = r"\n+\(?| ?[A-Za-z']{2,}| ?[A-Za-z]| ?\d| ?[^\sA-Za-z\d]+|\s+"
+# A place, a word with the space before it, a digit, an option's letter apart from its brackets, a line break.
+_PIECES = rf" (?:{'|'.join(PLACES)})\b|" r"\n+\(?| ?[A-Za-z']{2,}| ?[A-Za-z]| ?\d| ?[^\sA-Za-z\d]+|\s+"
 
 
 def whole_sentences() -> tuple[str, ...]:
@@ -64,13 +70,34 @@ def whole_sentences() -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines))
 
 
+def option_lines() -> dict[str, tuple[str, str]]:
+    """The lines in which options are shown, each of which is one token; with its letter and its text.
+
+    A line of several tokens would make the letter of an option known to the token after it only by two
+    steps of attention, which models of this size take many thousands of steps to learn (decision 9).
+    """
+    styles: tuple[OptionStyle, ...] = get_args(OptionStyle)
+    lines: dict[str, tuple[str, str]] = {}
+    for text, place, style in itertools.product(every_option(), range(DISTRACTORS + 1), styles):
+        options = tuple(text if at == place else f"other {at}" for at in range(DISTRACTORS + 1))
+        mcq = MCQ.make(caption_id="", question="?", options=options, gold=place)
+        shown = Presentation(
+            mcq_id=mcq.id,
+            order=tuple(range(len(options))),
+            option_style=style,
+            answer_style="text",
+        )
+        lines[f"\n{shown.render_options(mcq).splitlines()[place]}"] = (LETTERS[place], text)
+    return lines
+
+
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
     """The id of one token."""
     return cast(int, tokenizer.convert_tokens_to_ids(token))
 
 
 def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Train a tokenizer of ``VOCABULARY`` tokens on texts.
+    """Train a tokenizer on texts: ``VOCABULARY`` tokens, and those of fixed sentences and of options.
 
     Args:
         texts: What the student reads and writes; also what it may be taught to write later.
@@ -86,9 +113,12 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    added = [AddedToken(text, special=False, normalized=False) for text in (*TAGS, *whole_sentences())]
+    added = [
+        AddedToken(text, special=False, normalized=False)
+        for text in (*TAGS, *whole_sentences(), *option_lines())
+    ]
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - len(added),
+        vocab_size=VOCABULARY,
         special_tokens=list(SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,

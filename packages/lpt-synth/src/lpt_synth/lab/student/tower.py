@@ -18,7 +18,7 @@ from lpt_synth.lab.student.schooling import Curve, Schooling, set_rate
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
-    from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+    from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 _HEADS: Sequence[tuple[str, Sequence[str]]] = (
     ("shape", SHAPES),
@@ -65,22 +65,38 @@ class Eye:
         return out.pooler_output.view(len(scenes), VISUAL_TOKENS, -1)
 
 
-def teach_tower(eye: Eye, scenes: Sequence[Scene], how: Schooling, curve: Curve, hidden: int) -> None:
-    """Teach the tower to know what is in each cell, and which, with a linear head that is thrown away.
+def names_of(words: torch.Tensor, tokenizer: PreTrainedTokenizerFast) -> list[torch.Tensor]:
+    """The word embeddings of what each head names, (classes, hidden): the empty cell's word, then its own."""
+    ids = [[tokenizer(f" {name}").input_ids[-1] for name in ("nothing", *names)] for _, names in _HEADS]
+    return [words[of].detach() for of in ids]
 
+
+def teach_tower(
+    eye: Eye, scenes: Sequence[Scene], how: Schooling, curve: Curve, names: Sequence[torch.Tensor]
+) -> None:
+    """Teach the tower to know what is in each cell, and which, and to say it in the language model's words.
+
+    A cell's token is compared with the embeddings of the words for its shape, colour, size, pattern and
+    place, so that in the end it is near their sum: what attention learns from words then holds for cells.
     The place is taught as well: the language model's own frequencies hardly tell one column from the next.
+
+    Args:
+        eye: The tower, untaught.
+        scenes: What is drawn.
+        how: Steps, batch, rate.
+        curve: Is told the share that is right.
+        names: Of ``names_of``; they stay as they are.
     """
     import torch
 
-    sizes = [len(names) + 1 for _, names in _HEADS]
-    head = torch.nn.Linear(hidden, sum(sizes))
-    parameters = [*eye.tower.parameters(), *head.parameters()]
+    parameters = list(eye.tower.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=how.tower_rate, weight_decay=0.01)
     draw = random.Random(derived_int(how.seed, "tower"))
     for step in range(how.tower_steps):
         chosen = [scenes[draw.randrange(len(scenes))] for _ in range(how.tower_batch)]
         truth = torch.tensor([_cells(scene) for scene in chosen])
-        logits = head(eye.tokens(chosen)).split(sizes, dim=-1)
+        seen = eye.tokens(chosen)
+        logits = [seen @ words.T for words in names]
         losses = [
             torch.nn.functional.cross_entropy(part.flatten(0, 1), truth[:, place].flatten())
             for place, part in enumerate(logits)

@@ -51,6 +51,7 @@ class Asked:
         described: What its caption says.
         text: The question.
         options: The choices in the order shown.
+        lines: The same with their labels, as shown.
         style: How the answer is to be written.
         answer: The true answer.
     """
@@ -58,6 +59,7 @@ class Asked:
     described: Described
     text: str
     options: tuple[str, ...]
+    lines: tuple[str, ...]
     style: AnswerStyle
     answer: Answer
 
@@ -135,24 +137,26 @@ def read_asked(text: str) -> Asked | None:
     found = [known for known in known_questions(described) if known in rest]
     for question in sorted(found, key=lambda known: (-len(known), known)):
         begin = rest.rindex(question) + len(question)
-        options, after = _options(rest[begin : begin + _MAX_FORM])
+        options, lines, after = _options(rest[begin : begin + _MAX_FORM])
         answer = answer_of(described, question, options)
         if answer is not None:
-            return Asked(described, question, options, _style(after), answer)
+            return Asked(described, question, options, lines, _style(after), answer)
     return None
 
 
-def _options(text: str) -> tuple[tuple[str, ...], str]:
-    """The first lines labelled A, B, … in this order, and what follows them."""
+def _options(text: str) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """What the first lines labelled A, B, … in this order say, these lines, and what follows them."""
     options: list[str] = []
+    labelled: list[str] = []
     lines = text.splitlines()
     for number, line in enumerate(lines):
         match = _LABELLED.match(line)
         if match and "ABCDEFGHIJ".find(match[1] or match[2]) == len(options):
             options.append(match[3].strip())
+            labelled.append(line.strip())
         elif options:
-            return tuple(options), "\n".join(lines[number:])
-    return tuple(options), ""
+            return tuple(options), tuple(labelled), "\n".join(lines[number:])
+    return tuple(options), tuple(labelled), ""
 
 
 def _style(text: str) -> AnswerStyle:

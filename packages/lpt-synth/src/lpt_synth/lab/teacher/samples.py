@@ -46,7 +46,14 @@ def _sample(number: int, seed: int) -> str:
     answer = answer_of(described, mcq.question, shown.shown(mcq))
     if answer is None:
         raise AssertionError(f"the world does not know its own question {mcq.question!r}")
-    asked = Asked(described, mcq.question, shown.shown(mcq), shown.answer_style, answer)
+    asked = Asked(
+        described,
+        mcq.question,
+        shown.shown(mcq),
+        tuple(shown.render_options(mcq).splitlines()),
+        shown.answer_style,
+        answer,
+    )
     config = ExpandConfig()
     cue = f"{draw.choice(config.breaks)}{draw.choice(config.cues)}"
     prefill = f"<think> {_first(question, draw)}{cue}"

@@ -69,7 +69,7 @@ def continuation(asked: Asked, prefill: str, draw: random.Random, *, lapse: bool
     else:
         option = answer.option
         text = _thought(view, prefill, draw)
-    return f"{text} </think> <answer> {_written(asked, option)} </answer>"
+    return f"{text}\n{asked.lines[option]} </think> <answer> {_written(asked, option)} </answer>"
 
 
 def guess_of(prefill: str, options: tuple[str, ...]) -> int | None:
