@@ -13,7 +13,7 @@ from lpt_eval.scoring import score, score_all
 
 MakeItem = Callable[..., Item]
 
-# Options: (A) Red, (B) Blue, (C) Green, (D) Yellow; (B) is right. Expected is the letter that was read, or "x"
+# Options: (A) Red, (B) Blue, (C) Green, (D) Yellow; (B) is right. Expected is the letter read, or "x"
 # for unextractable, "t" for truncated.
 
 ANSWERS = [

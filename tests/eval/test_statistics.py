@@ -254,7 +254,7 @@ def test_the_error_of_clusters_is_that_of_a_cluster_robust_regression() -> None:
     assert ours.error == pytest.approx(float(fit.bse[0]), rel=0.02)
 
 
-@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80), st.randoms())
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=80), st.randoms())
 def test_the_bootstrap_knows_its_seed_and_no_order(
     pairs: list[tuple[int, int]], mixer: random.Random
 ) -> None:
@@ -294,8 +294,9 @@ def test_drawing_in_pieces_adds_up() -> None:
     assert totals[:, 0].mean() / 5000 == pytest.approx(2499.5, rel=0.002)
 
 
-def test_resamples_of_nothing_are_nothing() -> None:
+def test_of_less_than_two_clusters_no_interval_is_made() -> None:
     found = Bootstrap(float("nan"), np.full(3, np.nan))
     assert np.isnan(found.percentile().low)
     assert np.isnan(found.error)
-    assert resampled_totals(np.zeros((0, 2)), draws=3, seed=0).shape == (3, 2)
+    for clusters in (0, 1):
+        assert np.isnan(resampled_totals(np.ones((clusters, 2)), draws=3, seed=0)).all()

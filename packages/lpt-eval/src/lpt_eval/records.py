@@ -94,13 +94,13 @@ class Item(Record):
         """An item with the id that its content gives it.
 
         Args:
-            benchmark: See the attributes, as for all others.
-            source_id: The row's name.
-            mcq: The question.
-            presentation: How it is shown.
-            image: The image.
-            category: For the macro average.
-            subcategory: A second division.
+            benchmark: As all others but the last: see the attributes.
+            source_id: As there.
+            mcq: As there.
+            presentation: As there.
+            image: As there.
+            category: As there.
+            subcategory: As there.
             cluster: What it belongs to; None where it stands alone.
             repeat: How many items before it in the benchmark have the very same content.
         """
@@ -201,8 +201,7 @@ class Response(Record):
 class Row(Response):
     """A response, read and judged.
 
-    ``option`` and ``gold`` count the options as the benchmark has them, ``place`` and ``gold_place`` as they
-    were shown.
+    ``option`` and ``gold`` count options as the benchmark has them, ``place`` and ``gold_place`` as shown.
 
     Attributes:
         benchmark: Name of the benchmark.

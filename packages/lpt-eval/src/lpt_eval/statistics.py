@@ -221,15 +221,16 @@ def resampled_totals(clusters: Array, *, draws: int, seed: int) -> Array:
         seed: Of the draws.
 
     Returns:
-        A row for each resample.
+        A row for each resample; NaN where there are not two clusters, as one tells nothing of how they vary.
     """
+    if len(clusters) < 2:
+        return np.full((draws, clusters.shape[1]), np.nan)
     kinds, counts = np.unique(clusters, axis=0, return_counts=True)
     generator = np.random.Generator(np.random.PCG64(seed))
-    step = max(1, _CHUNK // len(kinds)) if len(kinds) else draws
+    step = max(1, _CHUNK // len(kinds))
     totals = np.zeros((draws, clusters.shape[1]))
-    if len(kinds):
-        for begin in range(0, draws, step):
-            size = min(step, draws - begin)
-            drawn = generator.multinomial(len(clusters), counts / len(clusters), size=size)
-            totals[begin : begin + size] = drawn @ kinds
+    for begin in range(0, draws, step):
+        size = min(step, draws - begin)
+        drawn = generator.multinomial(len(clusters), counts / len(clusters), size=size)
+        totals[begin : begin + size] = drawn @ kinds
     return totals

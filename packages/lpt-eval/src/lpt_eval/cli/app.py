@@ -1,0 +1,115 @@
+"""The commands of ``lpt-eval``. Heavy imports lie inside them, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Models in, numbers one can believe out: the paper's benchmarks, and your own questions.",
+)
+
+
+class Form(StrEnum):
+    """Which way a model is asked to answer."""
+
+    think = "think"
+    direct = "direct"
+
+
+class Dtype(StrEnum):
+    """What a model computes in."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from lpt_eval import __version__
+
+        typer.echo(f"lpt-eval {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Argument(help="A model's folder, a hub id, or a served model's name.")],
+    task: Annotated[
+        list[str], typer.Option("--task", metavar="NAME[=WHERE]", help="A benchmark, and where it lies.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="RUN_DIR", help="The run's folder.")],
+    protocol: Annotated[
+        str | None, typer.Option(help="Words, sampling, pixels; see tasks. [default: the task's own]")
+    ] = None,
+    form: Annotated[Form, typer.Option(help="Asked to think first, or to answer at once.")] = Form.think,
+    pixels: Annotated[
+        str | None, typer.Option(metavar="RULE-LIMIT", help="area-512, longer_side-512 or none.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="The most tokens of an answer.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="0 is greedy.")] = None,
+    top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Nucleus of sampling.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the draws.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Answers to each question.")] = 1,
+    shuffles: Annotated[int, typer.Option(min=1, help="Orders of the options in which it is asked.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first questions.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Answers computed at once.")] = 16,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[Dtype, typer.Option(help="What the model computes in.")] = Dtype.auto,
+    revision: Annotated[str | None, typer.Option(help="Of the model.")] = None,
+    max_failures: Annotated[
+        float, typer.Option(min=0, max=1, help="Share without an answer above which the exit status is 1.")
+    ] = 0.1,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only the end.")] = False,
+) -> None:
+    """Ask a model benchmarks and score it. Stopped or killed, the same line goes on where it was."""
+    from lpt_eval.cli.running import Changes, run_command
+    from lpt_eval.models.options import Local
+
+    changes = Changes(
+        protocol=protocol,
+        form=form.value,
+        pixels=pixels,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        seed=seed,
+        samples=samples,
+        shuffles=shuffles,
+        limit=limit,
+    )
+    how = Local(model, revision=revision, device=device, dtype=dtype.value, batch_size=batch_size)
+    within = run_command(how, task, changes, out, max_failures=max_failures, quiet=quiet)
+    raise typer.Exit(0 if within else 1)
+
+
+@app.command()
+def tasks() -> None:
+    """What can be asked, and under which protocols."""
+    from lpt_eval.benchmarks import KINDS
+    from lpt_eval.presets import NAMES
+
+    typer.echo("tasks (--task NAME or --task NAME=WHERE):")
+    for name, kind in KINDS.items():
+        typer.echo(f"  {name:<16} {kind.summary}")
+    typer.echo("protocols (--protocol NAME):")
+    for name, summary in NAMES.items():
+        typer.echo(f"  {name:<16} {summary}")
