@@ -115,7 +115,7 @@ def test_what_goes_without_saying_there_is_said_here(take) -> None:
     ("line", "fate", "words"),
     [
         ("no_such_key: 1", "ignored", "not known"),
-        ("neat_packing: true", "ignored", "not packed"),
+        ("neat_packing: true", "ignored", "give sft.packing"),
         ("train_on_prompt: true", "ignored", "prompts bear no loss"),
         ("train_on_prompt: false", "honoured", ""),
         ("pure_bf16: true", "honoured", ""),
@@ -125,6 +125,7 @@ def test_what_goes_without_saying_there_is_said_here(take) -> None:
         ("flash_attn: [x]", "ignored", "becomes auto"),
         ("report_to: [wandb, neptune]", "changed", "without neptune"),
         ("lora_rank: 4", "ignored", "lora alone"),
+        ("quantization_bit: 4", "ignored", "lora alone"),
         ("max_steps: -1", "honoured", ""),
         ("adam_beta2: 0.95", "honoured", ""),
     ],
@@ -169,3 +170,11 @@ def test_adapters_are_aimed_at_the_language_model(take) -> None:
 def test_what_cannot_be_taken_is_told(text, words, take) -> None:
     with pytest.raises(ConfigError, match=words):
         take(text)
+
+
+def test_four_bits_are_taken_and_eight_are_not(take) -> None:
+    adapters = SFT.replace("finetuning_type: full", "finetuning_type: lora") + "quantization_bit: "
+    imported = take(adapters + "4\n")
+    assert imported.config.model.quantize == "nf4"
+    with pytest.raises(ConfigError, match="in four bits, or not at all"):
+        take(adapters + "8\n")

@@ -207,7 +207,9 @@ def locked_tree(package: str, without: str = "") -> set[str]:
         if (name, extra) not in found:
             found.add((name, extra))
             of = locked[name]
-            needs = of.get("optional-dependencies", {}).get(extra, []) if extra else of.get("dependencies", [])
+            needs = (
+                of.get("optional-dependencies", {}).get(extra, []) if extra else of.get("dependencies", [])
+            )
             todo += [(needed["name"], asked) for needed in needs for asked in ("", *needed.get("extra", ()))]
     return {name for name, _ in found}
 

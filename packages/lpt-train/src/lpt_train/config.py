@@ -65,11 +65,17 @@ class ModelConfig(Section):
     train_tower: bool = Field(default=False, description="let the vision tower learn")
     train_projector: bool = Field(default=False, description="let what joins tower and language model learn")
     lora: LoraSection | None = Field(default=None, description="adapters instead of full training")
+    quantize: Literal["nf4"] | None = Field(
+        default=None,
+        description="QLoRA: the language model's projections in four bits; needs lora and lpt-train[qlora]",
+    )
 
     @model_validator(mode="after")
     def _adapters_alone(self) -> ModelConfig:
         if self.lora is not None and (self.train_tower or self.train_projector):
             raise ValueError("with lora, tower and projector stay frozen: the adapters are all that learns")
+        if self.quantize is not None and self.lora is None:
+            raise ValueError("quantize: weights in four bits do not learn; give lora, whose adapters do")
         return self
 
 
@@ -255,6 +261,14 @@ class TrainConfig(Section):
     sft: SFTConfig = SFTConfig()
     dpo: DPOConfig = DPOConfig()
     grpo: GRPOConfig = GRPOConfig()
+
+    @model_validator(mode="after")
+    def _vllm_has_the_weights(self) -> TrainConfig:
+        if self.model.quantize is not None and self.grpo.use_vllm:
+            raise ValueError(
+                "grpo.use_vllm: vLLM would draw from other weights than those that model.quantize makes"
+            )
+        return self
 
     def needs(self, stage: Literal["sft", "dpo", "grpo"]) -> Path:
         """The file of rows of a stage.

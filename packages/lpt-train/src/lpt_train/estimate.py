@@ -25,6 +25,9 @@ MARGIN = 1.1
 RESPONSE = 512
 """Tokens of a response that its logits are counted for; a thought that was continued has some 250."""
 
+NF4 = (4 + 8 / 64 + 32 / (64 * 256)) / 8
+"""Bytes of a weight in four bits: a constant of eight bits for 64 of them, and one of 32 for 256 of those."""
+
 PACKED_RESPONSES = 0.5
 """Share of a packed sequence that is responses, at most; a quarter to a third is usual."""
 
@@ -222,12 +225,16 @@ def _memory(
         copies += 2 * max(shapes.layer, shapes.vocabulary * shapes.hidden) * arithmetic
     elif devices > 1:
         copies += gradients
+    kept = frozen * arithmetic
+    if model.quantize is not None:
+        kept -= shapes.projections * (arithmetic - NF4)
+        copies += shapes.hidden * shapes.inner * arithmetic  # turned back while it is used
     places = stage.micro_batch * responses * config.data.max_tokens
     scored = stage.micro_batch * responses * min(RESPONSE, config.data.max_tokens)
     if isinstance(stage, SFTConfig) and stage.packing:
         scored = max(scored, round(config.data.max_tokens * PACKED_RESPONSES))
     return Memory(
-        weights=(trained * learning + frozen * arithmetic) / share,
+        weights=(trained * learning + kept) / share,
         gradients=gradients,
         optimiser=2 * trained * learning / share,
         copies=copies,

@@ -103,6 +103,15 @@ def _targets(draft: Draft, key: str, value: Any) -> None:
     draft.put(key, "model.lora.targets", kept, fate="changed", why=why)
 
 
+def _quantized(draft: Draft, key: str, value: Any) -> None:
+    if draft.source.get("finetuning_type", "lora") != "lora":
+        draft.ignore(key, "has a meaning with finetuning_type: lora alone")
+    elif value in (4, "4") and draft.source.get("quantization_type", "nf4") == "nf4":
+        draft.put(key, "model.quantize", "nf4", fate="changed", why="on the language model alone")
+    else:
+        raise ConfigError(f"{key} is {value!r}; lpt-train quantises to nf4 in four bits, or not at all.")
+
+
 def _frozen(name: str) -> Take:
     def take(draft: Draft, key: str, value: Any) -> None:
         draft.put(key, f"model.{name}", not value)
@@ -204,6 +213,7 @@ _SPECIAL: dict[str, Take] = {
     "lora_alpha": _lora("alpha"),
     "lora_dropout": _lora("dropout"),
     "lora_target": _lora("targets"),
+    "quantization_bit": _quantized,
     "freeze_vision_tower": _frozen("train_tower"),
     "freeze_multi_modal_projector": _frozen("train_projector"),
     "freeze_language_model": _frozen_language,

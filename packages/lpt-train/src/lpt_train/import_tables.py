@@ -19,6 +19,7 @@ SAME = {
 }
 
 _OURS = "lpt-train always does so"
+_PACKING = "give sft.packing, which takes one sequence at a time, and no micro_batch"
 IGNORED = {
     "stage": "chooses the command: lpt-train sft, or lpt-train dpo",
     "do_train": _OURS,
@@ -42,8 +43,11 @@ IGNORED = {
     "video_max_pixels": "rows have no videos",
     "video_min_pixels": "rows have no videos",
     "max_samples": "choose the rows when they are exported",
-    "packing": "rows are not packed; batches are sorted by length",
-    "neat_packing": "rows are not packed; batches are sorted by length",
+    "packing": _PACKING,
+    "neat_packing": _PACKING,
+    "quantization_method": "it is bitsandbytes",
+    "quantization_type": "it is nf4",
+    "double_quantization": "constants are always quantised, too",
     "mask_history": "a row has one turn to learn",
     "trust_remote_code": "no code of a model is run",
     "save_only_model": "checkpoints always have what resuming needs",

@@ -13,6 +13,7 @@ import torch
 from lpt_core import CheckpointRecord, ConfigError, DataError, StoreError, WeightDigests
 from lpt_train.config import LoraSection, ModelConfig, Precision
 from lpt_train.model import ADAPTER, load_adapters, load_model, load_processor, weights_hash
+from lpt_train.quantize import dequantized
 
 Kind = Literal["float32", "bfloat16"]
 
@@ -20,7 +21,8 @@ Kind = Literal["float32", "bfloat16"]
 def merge(source: Path, to: Path, *, base: str | None = None, dtype: Kind | None = None) -> CheckpointRecord:
     """Add adapters to the weights of their model and save the whole.
 
-    The sum is taken in float32 and rounded once, when it is saved.
+    The sum is taken in float32 and rounded once, when it is saved. Adapters that were trained on quantised
+    weights are added to just those, turned back: to what they were trained on, not to what it was made from.
 
     Args:
         source: A run's folder, whose ``model/`` is taken, or the folder of a checkpoint.
@@ -33,6 +35,7 @@ def merge(source: Path, to: Path, *, base: str | None = None, dtype: Kind | None
 
     Raises:
         ConfigError: ``source`` holds no adapters, or ``to`` is not new.
+        MissingExtraError: They were trained on quantised weights, and bitsandbytes is not installed.
         DataError: The model is not the one that the adapters were trained on.
         StoreError: It cannot be written.
     """
@@ -47,14 +50,19 @@ def merge(source: Path, to: Path, *, base: str | None = None, dtype: Kind | None
     precision = _precision(record)
     name = base or record.model
     # Loaded just as it was for training, so that its digest is the same.
-    config = ModelConfig(name=name, revision=record.revision, precision=precision, lora=LoraSection())
+    quantize: Literal["nf4"] | None = "nf4" if record.course.get("model.quantize") == "nf4" else None
+    config = ModelConfig(
+        name=name, revision=record.revision, precision=precision, lora=LoraSection(), quantize=quantize
+    )
     model = load_model(config)
     if record.weights is not None and weights_hash(model.named_parameters()) != record.weights.start:
         raise DataError(
             f"the weights of {name} are not those that {folder} was trained on.",
-            "give the model that the run began with, with --base where it has been moved",
+            "give the model that the run began with, with --base where it has been moved"
+            + ("; quantised weights may differ between kinds of device" if quantize else ""),
         )
-    merged: Any = load_adapters(model.float(), folder, trainable=False).merge_and_unload(safe_merge=True)
+    whole = dequantized(model) if quantize else model.float()
+    merged: Any = load_adapters(whole, folder, trainable=False).merge_and_unload(safe_merge=True)
     kind = dtype or ("float32" if precision == "float32" else "bfloat16")
     merged = merged.to(getattr(torch, kind))
     done = record.model_copy(

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from lpt_core import ConfigError, LptError
 from lpt_train.config import LoraSection, ModelConfig
+from lpt_train.quantize import keep_layout, quantization_state, quantized_loading, refuse_quantized
 
 ADAPTER = "adapter_config.json"
 
@@ -78,7 +79,8 @@ def load_model(config: ModelConfig, source: Path | None = None) -> Any:
         source: A folder to take the weights from instead: a checkpoint.
 
     Raises:
-        ConfigError: It cannot be loaded, or is no Qwen vision-language model.
+        ConfigError: It cannot be loaded, is no Qwen vision-language model, or is quantised already.
+        MissingExtraError: It is to be quantised, and bitsandbytes is not installed.
     """
     from transformers import AutoModelForImageTextToText
 
@@ -88,10 +90,12 @@ def load_model(config: ModelConfig, source: Path | None = None) -> Any:
         options["attn_implementation"] = config.attention
     # With adapters the weights themselves never change, so that half of the memory is enough for them.
     half = config.precision == "bfloat16" or (config.precision == "mixed" and config.lora is not None)
+    dtype = torch.bfloat16 if half else torch.float32
+    more = quantized_loading(dtype) if config.quantize else {}
     with _loading(name):
-        model: Any = AutoModelForImageTextToText.from_pretrained(
-            name, dtype=torch.bfloat16 if half else torch.float32, **options
-        )
+        refuse_quantized(name, options)
+        model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype=dtype, **options, **more)
+        keep_layout(model)
         model.config.use_cache = False
         parts_of(model)
     return model
@@ -258,6 +262,8 @@ def frozen_parameters(model: Any) -> Iterator[tuple[str, Tensor]]:
 def weights_hash(named: Iterable[tuple[str, Tensor]]) -> str:
     """32 hexadecimal digits that name weights: names, types, shapes and every byte.
 
+    Of quantised weights the constants count, too, with which they are turned back.
+
     It reads about a gigabyte a second on each of up to eight cores, and does not depend on the order.
     """
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -271,7 +277,9 @@ def weights_hash(named: Iterable[tuple[str, Tensor]]) -> str:
 def _tensor_digest(item: tuple[str, Tensor]) -> bytes:
     name, tensor = item
     digest = hashlib.blake2b(digest_size=32)
-    digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-    flat = tensor.detach().to("cpu").contiguous().reshape(-1)
-    digest.update(cast(bytes, flat.view(torch.uint8).numpy()))  # a buffer, which is all that is needed
+    constants = quantization_state(tensor)
+    for label, part in ((name, tensor.detach()), *sorted(constants.items(), key=lambda item: item[0])):
+        digest.update(f"{label}\0{part.dtype}\0{tuple(part.shape)}\0".encode())
+        flat = part.to("cpu").contiguous().reshape(-1)
+        digest.update(cast(bytes, flat.view(torch.uint8).numpy()))  # a buffer, which is all that is needed
     return digest.digest()

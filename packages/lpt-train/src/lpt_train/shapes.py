@@ -56,6 +56,12 @@ class Shapes:
         """All weights."""
         return self.language + self.tower + self.projector
 
+    @property
+    def projections(self) -> int:
+        """Weights of the projections in all decoder layers, which ``model.quantize`` is about."""
+        attention = self.hidden * (self.query + 2 * self.key) + self.query * self.hidden
+        return self.layers * (attention + 3 * self.hidden * self.inner)
+
     def adapters(self, lora: LoraSection) -> int:
         """Weights of adapters on the language model."""
         sizes = {

@@ -14,13 +14,13 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Training sets in, models out: SFT and DPO on long perceptual thoughts.",
+    help="Training sets in, models out: SFT, DPO and GRPO on long perceptual thoughts.",
 )
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The configuration.")]
 OutOption = Annotated[Path, typer.Option("--out", metavar="RUN_DIR", help="The run's folder.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Only the end.")]
-DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help="sft.jsonl or pairs.jsonl.")]
+DataArgument = Annotated[Path, typer.Argument(metavar="DATA", help="sft.jsonl, pairs.jsonl, prompts.jsonl.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
