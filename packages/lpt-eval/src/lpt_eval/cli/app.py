@@ -102,6 +102,36 @@ def run(
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR RUN_DIR ...", help="The first is the base.")],
+    allow_unlike: Annotated[
+        bool, typer.Option("--allow-unlike", help="Compare what they share, though asked otherwise.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Tables in Markdown.")] = False,
+    as_latex: Annotated[bool, typer.Option("--latex", help="Tables in LaTeX, with booktabs.")] = False,
+    max_failures: Annotated[
+        float, typer.Option(min=0, max=1, help="Share without an answer above which the exit status is 1.")
+    ] = 0.1,
+    draws: Annotated[int, typer.Option(min=100, help="Resamples for the intervals.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+) -> None:
+    """Tell how runs differ from the first, how sure that is, and on which questions."""
+    from lpt_eval.cli.comparing import compare_command
+
+    wanted = {"json": as_json, "markdown": as_markdown, "latex": as_latex}
+    whole = compare_command(
+        runs,
+        formats=[name for name, asked in wanted.items() if asked],
+        allow_unlike=allow_unlike,
+        max_failures=max_failures,
+        draws=draws,
+        seed=seed,
+    )
+    raise typer.Exit(0 if whole else 1)
+
+
+@app.command()
 def tasks() -> None:
     """What can be asked, and under which protocols."""
     from lpt_eval.benchmarks import KINDS
