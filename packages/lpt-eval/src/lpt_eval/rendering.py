@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
+
+_WIDTH = 100
 
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -64,7 +67,8 @@ def _text(table: Table) -> str:
     lines = [table.title, line(table.header), rule]
     for number, row in enumerate(table.rows):
         lines += [rule] * (number in table.rules) + [line(row)]
-    return "\n".join([*lines, *table.notes]) + "\n"
+    notes = [line for note in table.notes for line in wrap(note, _WIDTH)]
+    return "\n".join([*lines, *notes]) + "\n"
 
 
 def _markdown(table: Table) -> str:
@@ -83,7 +87,8 @@ def _cell(text: str) -> str:
 
 def _latex(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
-        return "    " + " & ".join(map(escaped, cells)) + r" \\"
+        # A bracket after the last row's end would be taken for its argument.
+        return "    " + "{}" * cells[0].startswith("[") + " & ".join(map(escaped, cells)) + r" \\"
 
     body: list[str] = []
     for number, row in enumerate(table.rows):

@@ -117,7 +117,7 @@ def difference_table(pair: PairDifference, made: Comparison) -> Table:
     """How two runs differ, in points of a per cent, and how sure that is."""
     header = (
         *("points", "n", "first", "second", "difference", "95 % interval"),
-        *("gained", "lost", "p", "Holm", "detectable"),
+        *("gained", "lost", "McNemar", "p", "Holm", "detectable"),
     )
     rows: list[tuple[str, ...]] = []
     by_name = {one.benchmark: one for one in pair.benchmarks}
@@ -125,24 +125,27 @@ def difference_table(pair: PairDifference, made: Comparison) -> Table:
         one = by_name[name]
         for metric in sorted(one.metrics, key=lambda metric: (metric != one.metric, metric)):
             title = f"{TITLES.get(name, name)} ({metric})"
-            tested = ("", "", "", "", "", "")
+            items, tested = "", ("",) * 6
             if metric == one.metric:
-                found = (str(len(one.gained)), str(len(one.lost)), _p(one.p), _p(one.adjusted))
-                tested = (str(one.items), *found, _points(one.detectable, sign=False))
-            rows.append((title, tested[0], *_difference(one.metrics[metric]), *tested[1:]))
+                changed = str(len(one.gained)), str(len(one.lost))
+                chances = _p(one.mcnemar), _p(one.p), _p(one.adjusted)
+                items, tested = str(one.items), (*changed, *chances, _points(one.detectable, sign=False))
+            rows.append((title, items, *_difference(one.metrics[metric]), *tested))
     overall = len(rows)
     if len(pair.benchmarks) > 1:
         items = sum(one.items for one in pair.benchmarks)
-        rows.append(("average of benchmarks", "", *_difference(pair.average), "", "", "", "", ""))
+        rows.append(("average of benchmarks", "", *_difference(pair.average), *[""] * 6))
         gained, lost = (
             str(sum(len(side) for side in sides))
             for sides in zip(*((one.gained, one.lost) for one in pair.benchmarks), strict=True)
         )
         pooled = _difference(pair.pooled)
-        rows.append(("all questions", str(items), *pooled, gained, lost, _p(pair.p), "", ""))
+        chances = _p(pair.mcnemar), _p(pair.p)
+        rows.append(("all questions", str(items), *pooled, gained, lost, *chances, "", ""))
     notes = (
         f"Intervals: percentiles of {made.draws} paired resamples of clusters, seed {made.seed}. "
-        "p: exact, McNemar's test where each question stands alone. Holm: over all benchmarks and runs. "
+        "McNemar: exact, by question. p: exact, by cluster; the same where each question stands alone. "
+        "Holm: of p, over all benchmarks and runs. "
         "Detectable: what would be found four times in five.",
     )
     rules = (overall,) if len(rows) > overall else ()
@@ -216,5 +219,7 @@ def _points(value: float | None, *, sign: bool = True) -> str:
     return f"{100 * value:+.1f}" if sign else f"{100 * value:.1f}"
 
 
-def _p(value: float) -> str:
+def _p(value: float | None) -> str:
+    if value is None:
+        return _NONE
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
