@@ -19,6 +19,9 @@ from pydantic.fields import FieldInfo
 
 from lpt_core import Sampling
 from lpt_synth import config
+from lpt_train import config as train
+from lpt_train import evaluate
+from lpt_train.grpo import sections
 
 REFERENCE = Path(__file__).parent / "reference"
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
@@ -41,31 +44,51 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("select.pairs.*", config.PairQuota),
     ("*.sampling", Sampling),
 ]
+TRAIN_SECTIONS: list[tuple[str, type[BaseModel]]] = [
+    ("(top level)", train.TrainConfig),
+    ("model", train.ModelConfig),
+    ("model.lora", train.LoraSection),
+    ("data", train.DataConfig),
+    ("data.pixels", config.PixelPolicy),
+    ("sft", train.SFTConfig),
+    ("dpo", train.DPOConfig),
+    ("grpo", train.GRPOConfig),
+    ("grpo.rewards", sections.RewardSection),
+    ("grpo.vllm", sections.VLLMSection),
+    ("sft.evaluate, dpo.evaluate, grpo.evaluate", evaluate.EvaluateSection),
+]
 COMMANDS = ("init", "run", "plan", "status", "export", "demo", "lab-questions", "show-recipe")
+TRAIN_COMMANDS = (
+    *("sft", "dpo", "grpo", "lint", "preview", "estimate", "merge", "launch"),
+    *("import-recipe", "show-recipe"),
+)
 
 
 def pages() -> dict[str, str]:
     """Every generated page, by its file's name."""
     record = student.record()
     return {
-        "configuration.md": configuration(),
-        "recipes.md": recipes(),
-        "commands.md": commands(),
+        "configuration.md": configuration("Configuration", SECTIONS),
+        "recipes.md": recipes("Recipes", "lpt_synth"),
+        "commands.md": commands("lpt-synth", COMMANDS),
+        "train-configuration.md": configuration("Configuration of a training", TRAIN_SECTIONS),
+        "train-recipes.md": recipes("Recipes of lpt-train", "lpt_train"),
+        "train-commands.md": commands("lpt-train", TRAIN_COMMANDS),
         "lab-student.md": student.page(record),
         "lab-student.svg": student.curve(record),
     }
 
 
-def configuration() -> str:
+def configuration(title: str, sections: list[tuple[str, type[BaseModel]]]) -> str:
     """A table for each section of the configuration."""
     lines = [
-        "# Configuration",
+        f"# {title}",
         "",
         "A YAML file; every section refuses fields that it does not know. What is not given comes from the",
         "recipe that `recipe:` names, and then from the defaults below. Relative paths are relative to the",
         "file. Made from the code.",
     ]
-    for name, section in SECTIONS:
+    for name, section in sections:
         summary = (section.__doc__ or "").strip().split("\n")[0]
         lines += ["", f"## {name}", "", summary, "", "| field | type | default | |", "|---|---|---|---|"]
         for field, info in section.model_fields.items():
@@ -114,23 +137,24 @@ def default(info: FieldInfo) -> str:
     return f"`{value!r}`"
 
 
-def recipes() -> str:
+def recipes(title: str, package: str) -> str:
     """The recipes, whole."""
-    lines = ["# Recipes", "", "What `recipe:` fills in, as it ships. Made from the files."]
-    for file in sorted(resources.files("lpt_synth.recipes").iterdir(), key=lambda file: file.name):
+    lines = [f"# {title}", "", "What `recipe:` fills in, as it ships. Made from the files."]
+    for file in sorted(resources.files(f"{package}.recipes").iterdir(), key=lambda file: file.name):
         if file.name.endswith(".yaml"):
             text = file.read_text(encoding="utf-8").rstrip()
             lines += ["", f"## {file.name.removesuffix('.yaml')}", "", "```yaml", text, "```"]
     return "\n".join(lines) + "\n"
 
 
-def commands() -> str:
+def commands(program: str, verbs: tuple[str, ...]) -> str:
     """What ``--help`` says."""
-    lines = ["# Commands", "", "Exit status: 0 done, 1 incomplete, 2 misuse. Made from `--help`."]
-    for verb in COMMANDS:
-        command = [sys.executable, "-m", "lpt_synth", verb, "--help"]
+    title = "Commands" if program == "lpt-synth" else f"Commands of {program}"
+    lines = [f"# {title}", "", "Exit status: 0 done, 1 incomplete, 2 misuse. Made from `--help`."]
+    for verb in verbs:
+        command = [sys.executable, "-m", program.replace("-", "_"), verb, "--help"]
         said = subprocess.run(command, capture_output=True, text=True, check=True, env={"COLUMNS": "100"})
-        lines += ["", f"## lpt-synth {verb}", "", "```text", said.stdout.rstrip(), "```"]
+        lines += ["", f"## {program} {verb}", "", "```text", said.stdout.rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 
