@@ -9,6 +9,7 @@ from pathlib import Path
 from lpt_core import ConfigError
 from lpt_eval.benchmarks import mcq_file
 from lpt_eval.benchmarks.data import Benchmark
+from lpt_eval.benchmarks.published import PUBLISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ KINDS = {
     mcq_file.NAME: Kind(
         "=DIR: questions of your own (mcqs.jsonl, captions.jsonl, images)", _mcq_file, protocol="lpt"
     ),
+    **{one.name: Kind(f"{one.source}, or =DIR with its rows", one.load) for one in PUBLISHED},
 }
 """What can be asked, by name."""
 

@@ -22,12 +22,16 @@ class Benchmark:
         items: What is asked.
         root: Where the relative paths of its images begin.
         data: Where it came from, for people.
+        label_set: Which edition of its answers it has.
+        left_out: Rows that nobody could answer.
     """
 
     name: str
     items: tuple[Item, ...]
     root: Path
     data: str
+    label_set: str = "original"
+    left_out: tuple[Problem, ...] = ()
 
     def image(self, item: Item) -> Path | None:
         """The file of an item's image; None where it has none."""

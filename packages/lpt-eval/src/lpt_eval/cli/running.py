@@ -47,11 +47,15 @@ class Changes:
             LptError: There is no such task, or its data cannot be used.
         """
         benchmark = load(task)
+        if benchmark.left_out:
+            benchmark = replace(benchmark, data=f"{benchmark.data} ({len(benchmark.left_out)} rows left out)")
         if self.limit is not None and self.limit < len(benchmark.items):
             data = f"{benchmark.data} (the first {self.limit})"
             benchmark = replace(benchmark, items=benchmark.items[: self.limit], data=data)
         name = self.protocol or kind_of(task.partition("=")[0]).protocol
-        return Asked(benchmark, self._changed(preset(name, self.form, benchmark.name)), self.shuffles)
+        labels = {"label_set": benchmark.label_set}
+        protocol = preset(name, self.form, benchmark.name).model_copy(update=labels)
+        return Asked(benchmark, self._changed(protocol), self.shuffles)
 
     def _changed(self, protocol: Protocol) -> Protocol:
         wanted = {"max_tokens": self.max_tokens, "temperature": self.temperature, "top_p": self.top_p}
@@ -95,6 +99,9 @@ def run_command(
             sys.stdout.flush()
 
     asked = [changes.asked(task) for task in tasks]  # before the model, which takes longer
+    for one in asked:
+        for problem in one.benchmark.left_out:
+            note(f"warning: {one.benchmark.name}: left out: {problem}")
     folder = RunFolder(out)
     with Journal(folder.journal) as journal:
         note("starting lmms-eval …")
