@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement  # pytest itself depends on packaging
+from packaging.utils import canonicalize_name
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -33,11 +34,12 @@ LONG = {
 MOST_DEPENDENCIES = {"lpt-core": 2, "lpt-eval": 13, "lpt-synth": 12, "lpt-train": 15}
 """Direct ones, without extras."""
 
-ASKED_FOR = {"lpt-train": {"accelerate", "bitsandbytes"}}
+ASKED_FOR = {"lpt-eval": {"math-verify"}, "lpt-train": {"accelerate", "bitsandbytes"}}
 """Distributions that another's code asks for: transformers' Trainer refuses to work without accelerate,
-and its ``BitsAndBytesConfig`` without bitsandbytes."""
+and its ``BitsAndBytesConfig`` without bitsandbytes; beside lmms-eval alone a resolver takes a math-verify so
+old that lmms-eval's own imports fail."""
 
-PART_OF = {"huggingface_hub": "huggingface-hub", "yarl": "aiohttp", "pydantic_core": "pydantic"}
+PART_OF = {"yarl": "aiohttp", "pydantic-core": "pydantic"}
 """Distributions whose names are part of another's documented interface, and so come with that one."""
 
 
@@ -185,7 +187,7 @@ def imported(package: str) -> set[str]:
                     modules.add(module)
     tops = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - {import_name(package)}
     of = packages_distributions() | {import_name(name): [name] for name in NAMES}
-    found = {distribution.lower() for top in tops for distribution in of.get(top, [top])}
+    found = {canonicalize_name(distribution) for top in tops for distribution in of.get(top, [top])}
     return {PART_OF.get(distribution, distribution) for distribution in found}
 
 
