@@ -71,6 +71,13 @@ def run(
     samples: Annotated[int, typer.Option(min=1, help="Answers to each question.")] = 1,
     shuffles: Annotated[int, typer.Option(min=1, help="Orders of the options in which it is asked.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first questions.")] = None,
+    server: Annotated[
+        str | None, typer.Option(metavar="URL", help="An OpenAI-compatible server; MODEL is its name there.")
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The environment variable with the server's key.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the server at once.")] = 32,
     batch_size: Annotated[int, typer.Option(min=1, help="Answers computed at once.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="What the model computes in.")] = Dtype.auto,
@@ -82,7 +89,7 @@ def run(
 ) -> None:
     """Ask a model benchmarks and score it. Stopped or killed, the same line goes on where it was."""
     from lpt_eval.cli.running import Changes, run_command
-    from lpt_eval.models.options import Local
+    from lpt_eval.models.options import Local, Server
 
     changes = Changes(
         protocol=protocol,
@@ -96,7 +103,11 @@ def run(
         shuffles=shuffles,
         limit=limit,
     )
-    how = Local(model, revision=revision, device=device, dtype=dtype.value, batch_size=batch_size)
+    how: Local | Server = Local(
+        model, revision=revision, device=device, dtype=dtype.value, batch_size=batch_size
+    )
+    if server is not None:
+        how = Server(model, server, revision=revision, api_key_env=api_key_env, concurrency=concurrency)
     within = run_command(how, task, changes, out, max_failures=max_failures, quiet=quiet)
     raise typer.Exit(0 if within else 1)
 

@@ -18,4 +18,5 @@ def manifests() -> list[ModelManifest]:
 
     return [
         ModelManifest("lpt_transformers", chat_class_path="lpt_eval.models.local.LocalModel"),
+        ModelManifest("lpt_server", chat_class_path="lpt_eval.models.server.ServerModel"),
     ]

@@ -38,3 +38,32 @@ class Local:
             journal=journal,
             note=note,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A model behind an OpenAI-compatible server; see ``models.server.ServerModel``."""
+
+    model: str
+    base_url: str
+    revision: str | None = None
+    api_key_env: str | None = None
+    concurrency: int = 32
+
+    def open(self, journal: Journal, note: Callable[[str], None]) -> RecordingModel:
+        """The model.
+
+        Raises:
+            LptError: It cannot be used.
+        """
+        from lpt_eval.models.server import ServerModel
+
+        return ServerModel(
+            self.model,
+            self.base_url,
+            revision=self.revision,
+            api_key_env=self.api_key_env,
+            concurrency=self.concurrency,
+            journal=journal,
+            note=note,
+        )
