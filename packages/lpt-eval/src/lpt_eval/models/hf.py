@@ -20,23 +20,15 @@ from transformers import (
     AutoProcessor,
     AutoTokenizer,
     GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
-    StoppingCriteria,
     StoppingCriteriaList,
-)
-from transformers.generation.logits_process import (
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import logging
 
-from lpt_core import ConfigError, EndpointError, LptError, Sampling
+from lpt_core import ConfigError, EndpointError, LptError
 from lpt_eval.journal import Answer
 from lpt_eval.models.calls import Call, opened
+from lpt_eval.models.drawing import Stop, processors
 
 _UNBOUNDED = 2**31
 _DEFAULT_TOKENS = 1024
@@ -235,8 +227,8 @@ def _generated(loaded: Loaded, ready: Sequence[_Prepared]) -> dict[str, Answer]:
             **batch,
             do_sample=False,
             max_new_tokens=most,
-            logits_processor=_processors(sampling, ready),
-            stopping_criteria=StoppingCriteriaList([_Stop(loaded, sampling.stop, width)]),
+            logits_processor=processors(sampling, [one.call.draw_seed(one.key) for one in ready]),
+            stopping_criteria=StoppingCriteriaList([Stop(loaded.tokenizer, sampling.stop, width)]),
         )
     seconds = round((time.perf_counter() - began) / len(ready), 6)
     rows = cast("list[list[int]]", out[:, width:].tolist())
@@ -278,54 +270,3 @@ def _answer(loaded: Loaded, one: _Prepared, row: list[int], stops: Sequence[str]
         seconds=seconds,
         image_size=one.image_size,
     )
-
-
-def _processors(sampling: Sampling, ready: Sequence[_Prepared]) -> LogitsProcessorList:
-    """What turns scores into the next token's: greedy unless there is a temperature."""
-    steps: list[Any] = []
-    if sampling.repetition_penalty not in (None, 1.0):
-        steps.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
-    if sampling.temperature != 0:
-        steps.append(TemperatureLogitsWarper(1.0 if sampling.temperature is None else sampling.temperature))
-        if sampling.top_k is not None and sampling.top_k > 0:
-            steps.append(TopKLogitsWarper(sampling.top_k))
-        if sampling.top_p is not None and sampling.top_p < 1:
-            steps.append(TopPLogitsWarper(sampling.top_p))
-        steps.append(_Noise([one.call.draw_seed(one.key) for one in ready]))
-    return LogitsProcessorList(steps)
-
-
-class _Noise(LogitsProcessor):
-    """Makes the most probable token a sample (Gumbel-max), each row by a generator of its own.
-
-    A sample depends on its own seed alone, not on the batch that it is drawn in.
-    """
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        # On the CPU: the same draws on every device.
-        self._draws = [torch.Generator().manual_seed(seed) for seed in seeds]
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Scores, noise added."""
-        waits = torch.stack([torch.empty(scores.shape[1]).exponential_(generator=g) for g in self._draws])
-        return scores.float() - waits.to(scores.device).log()
-
-
-class _Stop(StoppingCriteria):
-    """Ends a row when one of the texts has been written."""
-
-    def __init__(self, loaded: Loaded, stops: Sequence[str], start: int) -> None:
-        self._tokenizer = loaded.tokenizer
-        self._stops = stops
-        self._start = start
-        # A token writes at least a byte, but for those that write nothing.
-        self._window = max((len(stop.encode()) for stop in stops), default=0) + 8
-
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        """One bool for each row."""
-        if not self._stops:
-            return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
-        tails = input_ids[:, self._start :][:, -self._window :].tolist()
-        texts = [self._tokenizer.decode(tail) for tail in tails]
-        done = [any(stop in text for stop in self._stops) for text in texts]
-        return torch.tensor(done, device=input_ids.device)
