@@ -56,7 +56,7 @@ def with_lpt(args: argparse.Namespace, clock: Clock, share: bool) -> tuple[list[
     from lpt_train.dpo.run import train_dpo
     from lpt_train.dpo.trainer import PreferenceTrainer
 
-    PreferenceTrainer.train = clock.around(PreferenceTrainer.train)  # type: ignore[method-assign]
+    PreferenceTrainer.train = clock.around(PreferenceTrainer.train)  # type: ignore[method-assign] # counted on the peer's own class
     config = TrainConfig.model_validate(
         {
             "model": {"name": str(args.model), "precision": "float32"},

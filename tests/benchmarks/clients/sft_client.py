@@ -62,7 +62,7 @@ class Watch:
             self.places += int(named["inputs_embeds"].shape[:2].numel())
             return forward(module, *args, **named)
 
-        Qwen2_5_VLTextModel.forward = counted  # type: ignore[method-assign]
+        Qwen2_5_VLTextModel.forward = counted  # type: ignore[method-assign] # counted on the peer's own class
 
 
 def with_lpt(args: argparse.Namespace, watch: Watch, packing: bool) -> tuple[list[float], float]:
@@ -70,7 +70,7 @@ def with_lpt(args: argparse.Namespace, watch: Watch, packing: bool) -> tuple[lis
     from lpt_train.sft.run import train_sft
     from lpt_train.sft.trainer import SFTTrainer
 
-    SFTTrainer.train = watch.around(SFTTrainer.train)  # type: ignore[method-assign]
+    SFTTrainer.train = watch.around(SFTTrainer.train)  # type: ignore[method-assign] # counted on the peer's own class
     config = TrainConfig.model_validate(
         {
             "model": {"name": str(args.model), "precision": "float32"},

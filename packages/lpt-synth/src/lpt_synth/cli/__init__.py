@@ -19,7 +19,7 @@ def main() -> None:
         raise SystemExit(1) from None
     except BrokenPipeError:
         raise SystemExit(1) from None
-    except Exception as error:
+    except Exception as error:  # what is not ours goes on as it came
         # Only now: importing our own errors takes longer than `--help` may.
         from lpt_core import ConfigError, LptError
 
