@@ -6,7 +6,7 @@
     items/<benchmark>.jsonl   Item, one a line, in the benchmark's order
     rows/<benchmark>.jsonl    Row, one a line
     journal.sqlite            responses as they came in
-    images/                   small copies for the report
+    images/<sha256>.webp      small copies of the pictures, for the report
 """
 
 from __future__ import annotations
@@ -69,6 +69,14 @@ class RunFolder:
         """
         path = self._file("rows", benchmark)
         return _lines(Row, path) if path.exists() else []
+
+    def picture(self, sha256: str) -> Path:
+        """Where the small copy of a picture lies, if there is one.
+
+        Args:
+            sha256: Digest of the picture's own file.
+        """
+        return self.images / f"{sha256}.webp"
 
     def write_info(self, info: RunInfo) -> None:
         """Write ``run.json``.

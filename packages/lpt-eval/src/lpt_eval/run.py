@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from lpt_core import READER_VERSION, ConfigError
+from lpt_eval.copies import write_copies
 from lpt_eval.folder import RunFolder
 from lpt_eval.harness import Asked, evaluate
 from lpt_eval.records import BenchmarkRun, ModelIdentity, RunInfo
@@ -50,6 +51,7 @@ def run(
         (note or str)(f"warning: {warning}")
     for one in asked:
         folder.write_items(one.benchmark.name, one.benchmark.items)
+        write_copies(one.benchmark, folder, note or str)
     folder.write_info(info)
     for name, responses in evaluate(model, asked).items():
         protocol = info.benchmarks[name].protocol
