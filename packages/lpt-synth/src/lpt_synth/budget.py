@@ -17,7 +17,7 @@ _UNBOUNDED = 4096  # output tokens assumed where no limit is set
 
 def cost_of(endpoint: Endpoint, reply: Reply) -> float:
     """What an answer cost, by the tokens that the endpoint counted."""
-    price = endpoint.price
+    price = endpoint.paid
     if price is None:
         return 0.0
     return (reply.input_tokens * price.input + reply.output_tokens * price.output) / 1e6
@@ -31,7 +31,7 @@ def prompt_tokens(request: Request) -> float:
 
 def most_it_can_cost(endpoint: Endpoint, request: Request, samples: int) -> float:
     """An upper estimate of what a request will cost."""
-    price = endpoint.price
+    price = endpoint.paid
     if price is None:
         return 0.0
     output = samples * (request.sampling.max_tokens or _UNBOUNDED)

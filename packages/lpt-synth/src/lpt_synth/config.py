@@ -11,6 +11,7 @@ from lpt_core import AnswerStyle, OptionStyle, Sampling
 from lpt_core import PixelPolicy as SizePolicy
 from lpt_synth.endpoints import (
     ENGINES,
+    BatchSection,
     Endpoint,
     EndpointBase,
     Endpoints,
@@ -24,6 +25,7 @@ from lpt_synth.section import Section
 __all__ = [
     "ENGINES",
     "AskConfig",
+    "BatchSection",
     "DocciSource",
     "Endpoint",
     "EndpointBase",

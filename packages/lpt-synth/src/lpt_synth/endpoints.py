@@ -5,130 +5,31 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, Self, cast
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from lpt_synth.endpoint_base import EndpointBase, Price
+from lpt_synth.http_endpoint import BatchSection, OpenAIEndpoint
 from lpt_synth.model_folder import as_folder, folder_digest, missing_in
 from lpt_synth.section import Section
 from lpt_synth.types import Model, Role
 
+__all__ = [
+    "ENGINES",
+    "BatchSection",
+    "Endpoint",
+    "EndpointBase",
+    "Endpoints",
+    "LabTeacherEndpoint",
+    "OpenAIEndpoint",
+    "Price",
+    "TransformersEndpoint",
+]
+
 ENGINES = ("openai", "transformers", "lab_teacher")
 """What ``engine`` may say."""
-
-
-class Price(Section):
-    """What an endpoint costs, in any one currency per million tokens."""
-
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
-
-
-class EndpointBase(Section):
-    """What all endpoints share."""
-
-    licence: str | None = Field(default=None, description="licence of the model's outputs, for the card")
-    price: Price | None = None
-
-    @property
-    @abstractmethod
-    def identity(self) -> Model:
-        """What of the endpoint belongs to a request's key, and the engine, which does not.
-
-        Raises:
-            ConfigError: The model's folder cannot be read.
-        """
-
-    @property
-    def title(self) -> str:
-        """The model's name for people: in the card, in messages."""
-        return self.identity.name
-
-    @property
-    def parallel(self) -> int:
-        """How many requests keep the engine busy."""
-        return 1
-
-    @property
-    def gives_json(self) -> bool:
-        """Whether the engine can be held to a JSON schema."""
-        return False
-
-    def pinned(self) -> Self:
-        """The same endpoint, with a revision that stays when the files that it was read from are gone.
-
-        Raises:
-            ConfigError: The model's folder cannot be read.
-        """
-        return self
-
-
-class OpenAIEndpoint(EndpointBase):
-    """A model behind an OpenAI-compatible server."""
-
-    engine: Literal["openai"] = "openai"
-    base_url: str = Field(description="up to and including /v1")
-    model: str = Field(min_length=1)
-    revision: str | None = Field(default=None, description="part of the identity of answers and of the card")
-    api_key_env: str | None = Field(
-        default=None, description="NAME of the environment variable that holds the key"
-    )
-    concurrency: int = Field(default=64, ge=1, description="the most requests in flight; fewer on 429s")
-    timeout_s: float = Field(default=600, gt=0, description="for one request, seconds")
-    max_attempts: int = Field(default=12, ge=1, description="before a request is given up on")
-    patience_s: float = Field(
-        default=120, ge=0, description="the run stops when nothing succeeds for so long"
-    )
-    seeds: bool = Field(default=True, description="send a seed with each request")
-    json_schema: bool = Field(default=False, description="the endpoint knows response_format json_schema")
-    ban_words: bool = Field(default=True, description="send bad_words (vLLM's field) for the expander")
-    extra_sampling: bool = Field(
-        default=True, description="send top_k and repetition_penalty, which OpenAI's own API does not know"
-    )
-    prefill: Literal["auto", "continue_final_message", "prefix", "completions", "instruct", "none"] = Field(
-        default="auto", description="how a begun answer is continued; auto probes the endpoint once"
-    )
-    chat_template: str | None = Field(
-        default=None,
-        description="for completions: chatml, deepseek-r1, or a file (.jinja, tokenizer_config.json)",
-    )
-    extra_body: dict[str, Any] = Field(default_factory=dict, description="more fields for every request")
-
-    @field_validator("base_url")
-    @classmethod
-    def _plain_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("not an http(s) URL, such as http://localhost:8000/v1")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("holds credentials or a query; name the key's variable in api_key_env instead")
-        return url.rstrip("/")
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _a_name(cls, name: str | None) -> str | None:
-        # Never repeat the value: it may be the key itself, put here by mistake.
-        if name is not None and not (name.replace("_", "").isalnum() and name == name.upper()):
-            raise ValueError("the NAME of an environment variable in capitals (OPENAI_API_KEY), not the key")
-        return name
-
-    @property
-    def identity(self) -> Model:
-        """The name and revision as the configuration gives them."""
-        return Model(self.model, self.revision)
-
-    @property
-    def parallel(self) -> int:
-        """As many as may be in flight."""
-        return self.concurrency
-
-    @property
-    def gives_json(self) -> bool:
-        """As the configuration says."""
-        return self.json_schema
 
 
 class TransformersEndpoint(EndpointBase):

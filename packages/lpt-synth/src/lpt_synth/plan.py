@@ -162,6 +162,6 @@ def _priced(
         per_sample = _OUTPUT[name]
     tokens_in, tokens_out = requests * per_request, samples * per_sample
     endpoint = config.endpoints.of(_ROLES[name])
-    price = endpoint.price if endpoint else None
+    price = endpoint.paid if endpoint else None
     cost = None if price is None else (tokens_in * price.input + tokens_out * price.output) / 1e6
     return StagePlan(counts.stored[name], requests, samples, tokens_in, tokens_out, cost)
