@@ -52,7 +52,26 @@ def compare(
     """
     if len(paths) < 2:
         raise ConfigError("a comparison needs two runs.")
-    runs = _named_apart([load_run(path) for path in paths])
+    return compare_runs(load_runs(paths), allow_unlike=allow_unlike, draws=draws, seed=seed)
+
+
+def load_runs(paths: Sequence[Path]) -> list[Run]:
+    """Read runs, and give them names that differ: their folders', or else their paths.
+
+    Raises:
+        LptError: One cannot be read.
+    """
+    runs = [load_run(path) for path in paths]
+    names = [run.name for run in runs]
+    if len(set(names)) == len(names):
+        return runs
+    return [replace(run, name=f"{number}:{run.path}") for number, run in enumerate(runs, 1)]
+
+
+def compare_runs(
+    runs: Sequence[Run], *, allow_unlike: bool = False, draws: int = DRAWS, seed: int = 0
+) -> Comparison:
+    """Compare two runs or more that have been read; as ``compare``."""
     unlike = [f"{run.name}: {line}" for run in runs[1:] for line in differences(runs[0], run)]
     if unlike and not allow_unlike:
         listed = "".join(f"\n  - {line}" for line in unlike)
@@ -76,14 +95,6 @@ def compare(
         draws=draws,
         seed=seed,
     )
-
-
-def _named_apart(runs: list[Run]) -> list[Run]:
-    """The runs with names that differ: by their folders, or else by their paths."""
-    names = [run.name for run in runs]
-    if len(set(names)) == len(names):
-        return runs
-    return [replace(run, name=f"{number}:{run.path}") for number, run in enumerate(runs, 1)]
 
 
 def _adjusted(pairs: list[PairDifference]) -> tuple[PairDifference, ...]:

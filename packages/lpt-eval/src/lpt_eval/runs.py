@@ -16,19 +16,21 @@ from lpt_eval.statistics import Array
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a run answered on one benchmark, its options in their own order alone.
+    """What a run answered on one benchmark; all that is counted here has the options in their own order.
 
     Attributes:
         benchmark: Its name.
         items: What was to be answered.
         rows: The rows of pass 0, by item and sample.
         n: Samples of each item.
+        turned: The rows of the passes over other orders of the options.
     """
 
     benchmark: str
     items: tuple[Item, ...]
     rows: dict[tuple[str, int], Row]
     n: int
+    turned: tuple[Row, ...] = ()
 
     @property
     def expected(self) -> int:
@@ -96,7 +98,7 @@ def _answers(folder: RunFolder, info: RunInfo, benchmark: str) -> Answers:
     if len(known) < len(items):
         raise DataError(f"{where}: {len(items) - len(known)} items have the id of another item.")
     protocol = asked.protocol.fingerprint
-    rows: dict[tuple[str, int], Row] = {}
+    found: dict[tuple[str, int, int], Row] = {}
     for row in folder.rows(benchmark):
         if row.protocol != protocol:
             raise DataError(
@@ -108,9 +110,9 @@ def _answers(folder: RunFolder, info: RunInfo, benchmark: str) -> Answers:
             )
         if row.item_id not in known or row.sample >= asked.protocol.n:
             raise DataError(f"{where}: the row of {row.source_id}, sample {row.sample}, belongs to no item.")
-        if row.shuffle:
-            continue
-        if (row.item_id, row.sample) in rows:
+        if (row.item_id, row.shuffle, row.sample) in found:
             raise DataError(f"{where}: item {row.source_id}, sample {row.sample}, has two rows.")
-        rows[row.item_id, row.sample] = row
-    return Answers(benchmark, tuple(items), rows, asked.protocol.n)
+        found[row.item_id, row.shuffle, row.sample] = row
+    own = {(item, sample): row for (item, shuffle, sample), row in found.items() if not shuffle}
+    turned = tuple(row for row in found.values() if row.shuffle)
+    return Answers(benchmark, tuple(items), own, asked.protocol.n, turned)
