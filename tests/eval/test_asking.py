@@ -4,7 +4,7 @@ import pytest
 
 from lpt_core import ConfigError, load_prompt
 from lpt_eval.asking import prompt
-from lpt_eval.presets import FORMS, NAMES, preset
+from lpt_eval.presets import NAMES, preset
 
 
 def test_the_words_are_those_of_the_training_sets(make_item) -> None:
@@ -40,8 +40,8 @@ def test_mmlu_pro_is_asked_by_subject_with_more_tokens_and_no_image(make_item) -
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("form", FORMS)
-def test_every_preset_renders(make_item, name, form) -> None:
+@pytest.mark.parametrize("form", ["think", "direct"])
+def test_every_preset_of_the_forms_with_tags_renders(make_item, name, form) -> None:
     for benchmark in ("vstar", "mmlu_pro", "mcq_file"):
         told = prompt(make_item(category="law"), preset(name, form, benchmark))
         assert "<answer>" in told.system
@@ -63,5 +63,7 @@ def test_a_template_that_fails_is_the_persons_to_mend(make_item, template) -> No
 def test_what_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match="no protocol"):
         preset("mine", "think", "vstar")
-    with pytest.raises(ConfigError, match="cannot be asked"):
+    with pytest.raises(ConfigError, match="no words of its own"):
         preset("paper", "native", "mcq_file")
+    with pytest.raises(ConfigError, match="cannot be asked"):
+        preset("paper", "aloud", "vstar")  # pyright: ignore[reportArgumentType] # as a person may

@@ -11,8 +11,9 @@ from lpt_core import PixelPolicy, Record, Sampling, fingerprint
 Form = Literal["think", "direct", "native"]
 """Asked to think first, to answer at once, or in the benchmark's own words."""
 
-Reading = Literal["tagged", "tail"]
-"""Where an answer may stand: between answer tags alone, or else in all that follows the thought."""
+Reading = Literal["tagged", "tail", "phrase"]
+"""Where an answer may stand: between answer tags alone; or else in all that follows the thought; or else
+after the last "answer is" of what follows the thought."""
 
 
 class Protocol(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from lpt_core.verify import judge
 from lpt_eval.folder import RunFolder
 from lpt_eval.protocol import Protocol, Reading
 from lpt_eval.records import Item, Outcome, Response, Row
+
+_LAST_PHRASE = re.compile(r".*\banswer\s+is\b:?([^\n]*)(\n?)", re.IGNORECASE | re.DOTALL)
 
 
 def score(item: Item, response: Response, protocol: Protocol) -> Row:
@@ -70,17 +73,23 @@ def read(response: Response, options: tuple[str, ...], reading: Reading) -> Pars
         response: What was said.
         options: The texts of the options in the order shown.
         reading: "tagged": only what stands between answer tags is an answer. "tail": where there are no such
-            tags, all that follows the thought is, unless the limit of tokens cut it off.
+            tags, all that follows the thought is, unless the limit of tokens cut it off. "phrase": where
+            there are no such tags, what follows the last "answer is" on its line.
     """
     text = response.whole
     answer = parse_answer(text, options)
     if reading == "tagged" or answer.status != "missing" or "<answer" in answer.tail.lower():
         return answer
     split = split_thought(text)
-    if response.finish_reason == "length":
+    said, finished = answer.tail, response.finish_reason != "length"
+    if reading == "phrase":
+        found = _LAST_PHRASE.match(answer.tail)
+        said, ended = found.groups() if found else ("", "")
+        finished = finished or bool(ended)
+    if not finished:
         return ParsedAnswer("truncated", thought=split.thought, tail=answer.tail)
-    choice = read_choice(answer.tail, options)
-    return ParsedAnswer(choice.status, choice.option, answer.tail, split.thought, answer.tail)
+    choice = read_choice(said, options)
+    return ParsedAnswer(choice.status, choice.option, said, split.thought, answer.tail)
 
 
 def score_all(items: Iterable[Item], responses: Iterable[Response], protocol: Protocol) -> list[Row]:
