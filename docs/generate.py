@@ -13,6 +13,7 @@ import typing
 from importlib import resources
 from pathlib import Path
 
+import behaviours
 import student
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -74,6 +75,7 @@ def pages() -> dict[str, str]:
         "train-configuration.md": configuration("Configuration of a training", TRAIN_SECTIONS),
         "train-recipes.md": recipes("Recipes of lpt-train", "lpt_train"),
         "train-commands.md": commands("lpt-train", TRAIN_COMMANDS),
+        "behaviours.md": behaviours.page(),
         "lab-student.md": student.page(record),
         "lab-student.svg": student.curve(record),
     }

@@ -10,6 +10,7 @@ from importlib import metadata
 import lpt_core
 
 PUBLIC = """
+    BEHAVIOURS BEHAVIOURS_VERSION Behaviour Sign count_behaviours find_behaviours
     CHECKPOINT_FILE CheckpointRecord WeightDigests
     FINGERPRINT_VERSION LETTERS MAX_OPTIONS MCQ READER_VERSION SCHEMA_VERSION AnswerStatus AnswerStyle
     Caption Choice ConfigError DataError EndpointError ImagePart ImageRef LptError Message

@@ -4,6 +4,14 @@ This module's names are the public interface; adding one is a decision.
 """
 
 from lpt_core.answers import READER_VERSION, ParsedAnswer, SplitText, parse_answer, split_thought
+from lpt_core.behaviours import (
+    BEHAVIOURS,
+    BEHAVIOURS_VERSION,
+    Behaviour,
+    Sign,
+    count_behaviours,
+    find_behaviours,
+)
 from lpt_core.chat import ImagePart, ImageRef, Message, Part, Sampling, TextPart
 from lpt_core.checkpoint import CHECKPOINT_FILE, CheckpointRecord, WeightDigests
 from lpt_core.choices import Choice, read_choice
@@ -44,6 +52,8 @@ from lpt_core.verify import verify
 __version__ = "0.1.0"
 
 __all__ = [
+    "BEHAVIOURS",
+    "BEHAVIOURS_VERSION",
     "CHECKPOINT_FILE",
     "FINGERPRINT_VERSION",
     "LETTERS",
@@ -53,6 +63,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "AnswerStatus",
     "AnswerStyle",
+    "Behaviour",
     "Caption",
     "CheckpointRecord",
     "Choice",
@@ -82,6 +93,7 @@ __all__ = [
     "SFTKind",
     "Sampling",
     "Segment",
+    "Sign",
     "SplitText",
     "StoreError",
     "TextPart",
@@ -91,7 +103,9 @@ __all__ = [
     "__version__",
     "canonical_json",
     "check_options",
+    "count_behaviours",
     "derived_int",
+    "find_behaviours",
     "fingerprint",
     "json_schemas",
     "load_prompt",
