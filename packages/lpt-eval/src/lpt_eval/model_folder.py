@@ -6,7 +6,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from lpt_core import CHECKPOINT_FILE, ConfigError
+from lpt_core import CHECKPOINT_FILE, CheckpointRecord, ConfigError
+from lpt_eval.records import ModelIdentity, ModelKind
 
 _READ = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".safetensors", ".bin", ".pt", ".pth"}
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth"}
@@ -38,6 +39,21 @@ def checked(folder: Path) -> None:
         raise ConfigError(f"{folder} has no config.json.", remedy)
     if not any(file.suffix in _WEIGHTS for file in _files(folder)):
         raise ConfigError(f"{folder} has no weights (*.safetensors).", remedy)
+
+
+def identity_of(folder: Path, kind: ModelKind) -> ModelIdentity:
+    """Which model a folder holds. Not by its path: the same weights elsewhere are the same model.
+
+    Raises:
+        LptError: It cannot be read.
+    """
+    trained = (folder / CHECKPOINT_FILE).is_file()
+    return ModelIdentity(
+        kind=kind,
+        name=folder.resolve().name,
+        weights=folder_digest(folder),
+        checkpoint=CheckpointRecord.read(folder) if trained else None,
+    )
 
 
 def folder_digest(folder: Path) -> str:

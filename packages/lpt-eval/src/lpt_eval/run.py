@@ -17,7 +17,7 @@ from lpt_eval.scoring import score_all
 if TYPE_CHECKING:
     from lpt_eval.models.recording import RecordingModel
 
-_LIBRARIES = ("lpt-eval", "lpt-core", "lmms-eval", "torch", "transformers", "pillow")
+_LIBRARIES = ("lpt-eval", "lpt-core", "lmms-eval", "torch", "transformers", "vllm", "pillow")
 Note = Callable[[str], None]
 
 

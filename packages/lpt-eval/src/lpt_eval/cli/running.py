@@ -17,7 +17,7 @@ from lpt_eval.benchmarks import kind_of, load
 from lpt_eval.folder import RunFolder
 from lpt_eval.harness import Asked
 from lpt_eval.journal import Journal
-from lpt_eval.models.options import Local, Server
+from lpt_eval.models.options import Reached
 from lpt_eval.presets import preset
 from lpt_eval.protocol import Form, Protocol
 from lpt_eval.records import FAILURES, OUTCOMES, Row
@@ -82,7 +82,7 @@ class Changes:
 
 
 def run_command(
-    how: Local | Server,
+    how: Reached,
     tasks: Sequence[str],
     changes: Changes,
     out: Path,

@@ -18,5 +18,6 @@ def manifests() -> list[ModelManifest]:
 
     return [
         ModelManifest("lpt_transformers", chat_class_path="lpt_eval.models.local.LocalModel"),
+        ModelManifest("lpt_vllm", chat_class_path="lpt_eval.models.vllm_local.VllmModel"),
         ModelManifest("lpt_server", chat_class_path="lpt_eval.models.server.ServerModel"),
     ]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lpt_core import DataError, PixelPolicy, Sampling, derived_int
 from lpt_eval.images import Shown
 from lpt_eval.journal import answer_key
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 Picture = Path | Shown
 """An image: a file, read when it is needed, or one in memory."""
+
+DEFAULT_TOKENS = 1024
+"""The most tokens of an answer where the protocol has no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +150,35 @@ def opened(picture: Picture) -> Shown:
         DataError: It cannot be read.
     """
     return picture if isinstance(picture, Shown) else Shown.file(picture)
+
+
+def chat_of(
+    call: Call, shown: Callable[[Image], dict[str, Any]]
+) -> tuple[list[dict[str, Any]], tuple[int, int] | None]:
+    """A call as OpenAI's chat interface has messages, its prefill last, and the size of the image as it goes.
+
+    Args:
+        call: The call.
+        shown: Makes a part of a message of a picture, which has been made smaller.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
+    messages, size = list[dict[str, Any]](), None
+    for turn in call.turns:
+        content: list[dict[str, Any]] = []
+        for part in turn.parts:
+            if isinstance(part, str):
+                content.append({"type": "text", "text": part})
+                continue
+            picture = opened(part).under(call.settings.pixels)
+            size = size or picture.size
+            content.append(shown(picture))
+        alone = len(content) == 1 and content[0]["type"] == "text"
+        messages.append({"role": turn.role, "content": content[0]["text"] if alone else content})
+    if call.settings.prefill:
+        messages.append({"role": "assistant", "content": call.settings.prefill})
+    return messages, size
 
 
 def turns_of(messages: Sequence[Mapping[str, Any]]) -> tuple[Turn, ...]:

@@ -27,11 +27,10 @@ from transformers.utils import logging
 
 from lpt_core import ConfigError, EndpointError, LptError
 from lpt_eval.journal import Answer
-from lpt_eval.models.calls import Call, opened
+from lpt_eval.models.calls import DEFAULT_TOKENS, Call, opened
 from lpt_eval.models.drawing import Stop, processors
 
 _UNBOUNDED = 2**31
-_DEFAULT_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +219,7 @@ def _generated(loaded: Loaded, ready: Sequence[_Prepared]) -> dict[str, Answer]:
     sampling = ready[0].call.settings.sampling
     batch = _collated(loaded, ready)
     width = int(batch["input_ids"].shape[1])
-    most = min(sampling.max_tokens or _DEFAULT_TOKENS, loaded.context - width)
+    most = min(sampling.max_tokens or DEFAULT_TOKENS, loaded.context - width)
     began = time.perf_counter()
     with torch.inference_mode():
         out: Any = loaded.model.generate(

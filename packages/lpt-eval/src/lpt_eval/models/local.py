@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lpt_core import CHECKPOINT_FILE, CheckpointRecord, ConfigError, MissingExtraError
+from lpt_core import ConfigError, MissingExtraError
 from lpt_eval.journal import Journal
-from lpt_eval.model_folder import as_folder, checked, folder_digest
+from lpt_eval.model_folder import as_folder, checked, identity_of
 from lpt_eval.models.recording import Kept, Keyed, RecordingModel
 from lpt_eval.records import ModelIdentity
 
@@ -79,16 +78,7 @@ class LocalModel(RecordingModel):
     def _identified(self) -> ModelIdentity:
         if self._folder is None:
             return ModelIdentity(kind="transformers", name=self._source, revision=self._load().commit)
-        record = None
-        if (self._folder / CHECKPOINT_FILE).is_file():
-            record = CheckpointRecord.read(self._folder)
-        # Not the path: the same weights elsewhere are the same model.
-        return ModelIdentity(
-            kind="transformers",
-            name=self._folder.resolve().name,
-            weights=folder_digest(self._folder),
-            checkpoint=record,
-        )
+        return identity_of(self._folder, "transformers")
 
     def _ask(self, calls: Sequence[Keyed], missing: set[str], keep: Kept) -> None:
         from lpt_eval.models.hf import answers
@@ -109,9 +99,8 @@ class LocalModel(RecordingModel):
             from lpt_eval.models.hf import load
 
             self.note(f"loading {self._source} …")
-            path = str(self._folder or Path(self._source))
             self._loaded = load(
-                self._source if self._folder is None else path,
+                self._source if self._folder is None else str(self._folder),
                 revision=self._revision,
                 device=self._device,
                 dtype=self._dtype,

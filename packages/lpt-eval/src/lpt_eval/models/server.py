@@ -16,7 +16,7 @@ import aiohttp
 from lpt_core import ConfigError, DataError, EndpointError, LptError
 from lpt_eval.images import data_url
 from lpt_eval.journal import Answer, Journal
-from lpt_eval.models.calls import Call, opened
+from lpt_eval.models.calls import Call, chat_of
 from lpt_eval.models.recording import Kept, Keyed, RecordingModel
 from lpt_eval.records import ModelIdentity
 
@@ -144,22 +144,12 @@ class ServerModel(RecordingModel):
         Raises:
             DataError: An image cannot be read.
         """
-        sampling, size = call.settings.sampling, None
-        messages: list[dict[str, Any]] = []
-        for turn in call.turns:
-            content: list[dict[str, Any]] = []
-            for part in turn.parts:
-                if isinstance(part, str):
-                    content.append({"type": "text", "text": part})
-                    continue
-                picture = opened(part).under(call.settings.pixels)
-                size = size or picture.size
-                content.append({"type": "image_url", "image_url": {"url": data_url(picture)}})
-            alone = len(content) == 1 and content[0]["type"] == "text"
-            messages.append({"role": turn.role, "content": content[0]["text"] if alone else content})
+        messages, size = chat_of(
+            call, lambda picture: {"type": "image_url", "image_url": {"url": data_url(picture)}}
+        )
+        sampling = call.settings.sampling
         body: dict[str, Any] = {"model": self._model, "messages": messages, "n": 1}
         if call.settings.prefill:
-            messages.append({"role": "assistant", "content": call.settings.prefill})
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         fields = {
             "temperature": sampling.temperature,
