@@ -58,7 +58,10 @@ TRAIN_SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("grpo.vllm", sections.VLLMSection),
     ("sft.evaluate, dpo.evaluate, grpo.evaluate", evaluate.EvaluateSection),
 ]
-COMMANDS = ("init", "run", "plan", "status", "export", "demo", "lab-questions", "show-recipe")
+COMMANDS = (
+    *("init", "run", "plan", "status", "export", "demo", "lab-questions", "show-recipe"),
+    *("merge", "slurm"),
+)
 TRAIN_COMMANDS = (
     *("sft", "dpo", "grpo", "lint", "preview", "estimate", "merge", "launch"),
     *("import-recipe", "show-recipe"),

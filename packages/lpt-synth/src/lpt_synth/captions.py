@@ -9,6 +9,7 @@ from pathlib import Path
 from lpt_core import Caption, DataError, ImageRef, Problem
 from lpt_synth.config import RunConfig
 from lpt_synth.images import inspect_image
+from lpt_synth.shard import SourceSum
 from lpt_synth.sources import SourceRow, read_source
 from lpt_synth.store import Store
 
@@ -17,7 +18,8 @@ class CaptionReader:
     """Reads a configuration's captions, in the source's order (or the one drawn from the seed).
 
     Problems are kept, with file and line, in ``problems`` (the first thousand) and counted in ``counts``.
-    Iterating again starts over.
+    ``whole`` sums up all rows of the source, other shards' too, when they have been gone through. Iterating
+    again starts over.
     """
 
     KEPT = 1000
@@ -28,6 +30,7 @@ class CaptionReader:
         self.cache = cache
         self.problems: list[Problem] = []
         self.counts: Counter[str] = Counter()
+        self.whole = SourceSum()
         self._seen: set[str] = set()
 
     def report(self, problem: Problem) -> None:
@@ -47,8 +50,13 @@ class CaptionReader:
         self.problems.clear()
         self.counts.clear()
         self._seen.clear()
+        self.whole = SourceSum()
         for row in read_source(
-            self.config.source, seed=self.config.seed, cache=self.cache, report=self.report
+            self.config.source,
+            seed=self.config.seed,
+            cache=self.cache,
+            report=self.report,
+            whole=self.whole,
         ):
             self.counts["source.rows"] += 1
             yield row

@@ -21,6 +21,7 @@ from lpt_synth.endpoints import (
     TransformersEndpoint,
 )
 from lpt_synth.section import Section
+from lpt_synth.shard import ShardText
 
 __all__ = [
     "ENGINES",
@@ -63,6 +64,9 @@ class SourceBase(Section):
     limit: int | None = Field(default=None, ge=1, description="at most so many captions")
     shuffle: bool = Field(
         default=False, description="take them in an order drawn from the seed rather than in the source's own"
+    )
+    shard: ShardText | None = Field(
+        default=None, description="i/n: only the i-th of n parts of the captions; `run --shard` sets it"
     )
     max_image_pixels: int = Field(
         default=178_956_970, ge=1, description="larger images are refused as decompression bombs"

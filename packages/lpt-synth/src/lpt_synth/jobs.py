@@ -15,11 +15,13 @@ from lpt_core import ConfigError, DataError
 from lpt_synth.config import OpenAIEndpoint, RunConfig
 from lpt_synth.make_engines import make_engines
 from lpt_synth.memory import rare_collections
+from lpt_synth.merge import SOURCE_NOTE
 from lpt_synth.meter import Meter
 from lpt_synth.plan import Plan, make_plan
 from lpt_synth.rundir import RunDir
 from lpt_synth.runner import Runner, RunResult
 from lpt_synth.sets import make_sets
+from lpt_synth.shard import shard_argument
 from lpt_synth.status import StoredRun, read_manifest, sets_mark
 
 if TYPE_CHECKING:
@@ -75,11 +77,26 @@ def run(
             result = asyncio.run(runner.run())
         if result.stopped:
             return RunReport(result, None)
+        if config.source.shard is not None:
+            store.notes.put(SOURCE_NOTE, str(runner.reader.whole))
 
         def tell(phase: str) -> None:
             meter.phase = phase
 
         return RunReport(result, make_sets(StoredRun(run_dir, config, store), tell=tell))
+
+
+def as_shard(config: RunConfig, out: Path, shard: str | None) -> tuple[RunConfig, Path]:
+    """The configuration of one shard, and its directory beside ``out``; both as they are for None.
+
+    Raises:
+        ConfigError: ``shard`` is none.
+    """
+    if shard is None:
+        return config, out
+    part = shard_argument(shard)
+    source = config.source.model_copy(update={"shard": str(part)})
+    return config.model_copy(update={"source": source}), part.folder(out.resolve())
 
 
 def check_keys(config: RunConfig) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from lpt_synth.cli import many
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -19,6 +21,10 @@ app = typer.Typer(
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The configuration.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The directory of a run.")]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="The I-th of N parts, in RUN_DIR.shard-I-of-N; see merge."),
+]
 OutOption = Annotated[Path, typer.Option("--out", metavar="RUN_DIR", help="The run's directory.")]
 
 
@@ -110,6 +116,7 @@ def init(
 def run(
     config: ConfigArgument,
     out: OutOption,
+    shard: ShardOption = None,
     max_cost: Annotated[
         float | None, typer.Option(min=0, help="Stop cleanly before this run has spent more.")
     ] = None,
@@ -120,15 +127,19 @@ def run(
 ) -> None:
     """Ask, think, think harder, select. Stopped or killed, the same line goes on where it was."""
     from lpt_synth.cli.show import show_result, showing
+    from lpt_synth.jobs import as_shard
     from lpt_synth.jobs import run as run_job
     from lpt_synth.meter import Meter
     from lpt_synth.settings import load_config
 
-    settings = load_config(config)
+    settings, folder = as_shard(load_config(config), out, shard)
     meter = Meter()
     with showing(meter, quiet=quiet):
-        report = run_job(settings, out, max_cost=max_cost, sequential=sequential, meter=meter)
-    show_result(report, out, config)
+        report = run_job(settings, folder, max_cost=max_cost, sequential=sequential, meter=meter)
+    again, then = f"lpt-synth run {config} --out {out}", f"lpt-synth export {out} --format trl --to DIR"
+    if shard is not None:
+        again, then = f"{again} --shard {shard}", f"lpt-synth merge {out}, when all shards are done"
+    show_result(report, folder, again=again, then=then)
     raise typer.Exit(0 if report.result.done else 1)
 
 
@@ -136,14 +147,16 @@ def run(
 def plan(
     config: ConfigArgument,
     out: OutOption,
+    shard: ShardOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Price what is not yet in the store. Asks nobody, changes nothing."""
     from lpt_synth.cli.show import show_plan
+    from lpt_synth.jobs import as_shard
     from lpt_synth.jobs import plan as plan_job
     from lpt_synth.settings import load_config
 
-    made = plan_job(load_config(config), out)
+    made = plan_job(*as_shard(load_config(config), out, shard))
     if as_json:
         typer.echo(json.dumps(made.as_json(), indent=2))
     else:
@@ -218,6 +231,10 @@ def lab_questions(
     world = World(split=split.value, level=level.value, seed=seed)
     count = write_held_out(to, world, scenes, per_scene=per_scene)
     typer.echo(f"wrote {to}: {count} questions about {scenes} pictures")
+
+
+app.command()(many.merge)
+app.command()(many.slurm)
 
 
 @app.command(name="show-recipe")

@@ -53,10 +53,9 @@ def run_demo(demo: Demo, world: World, captions: int, *, quiet: bool = False) ->
     meter = Meter()
     with showing(meter, quiet=quiet):
         report = run(load_config(demo.config), demo.run, meter=meter)
+    show_result(report, demo.run, again=f"lpt-synth run {demo.config} --out {demo.run}")
     if not report.result.done or report.sets is None:
-        show_result(report, demo.run, demo.config)
         return False
-    show_result(report, demo.run, demo.config, following=False)
     exported = (
         export(RunDir(demo.run), "trl", demo.trl) if report.sets["sft"] or report.sets["pairs"] else None
     )

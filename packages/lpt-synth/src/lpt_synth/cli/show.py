@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lpt_synth.jobs import RunReport
+from lpt_synth.merge import MergeReport
 from lpt_synth.meter import Meter, StageMeter
 from lpt_synth.plan import Plan
 
@@ -141,10 +142,16 @@ def _short(count: float) -> str:
 # ---- at the end ------------------------------------------------------------------------------------
 
 
-def show_result(report: RunReport, out: Path, config: Path, *, following: bool = True) -> None:
-    """How a run ended, what it made, and what to do next (unless there is more that follows)."""
+def show_result(report: RunReport, out: Path, *, again: str, then: str = "") -> None:
+    """How a run ended, and what it made.
+
+    Args:
+        report: How it ended.
+        out: Its directory.
+        again: The command that goes on with it.
+        then: What comes next when it is done; "" where more is shown anyway.
+    """
     console = console_for_people()
-    again = f"lpt-synth run {config} --out {out}"
     for problem in report.result.problems[:10]:
         console.print(Text(f"skipped {problem}", style="yellow"))
     if len(report.result.problems) > 10:
@@ -156,8 +163,8 @@ def show_result(report: RunReport, out: Path, config: Path, *, following: bool =
         )
     result = report.result
     if result.done:
-        if following:
-            console.print(f"done. next: lpt-synth export {out} --format trl --to DIR")
+        if then:
+            console.print(f"done. next: {then}")
         return
     if result.stopped == "error":
         console.print(Text(f"stopped: {result.error}", style="red"))
@@ -168,6 +175,26 @@ def show_result(report: RunReport, out: Path, config: Path, *, following: bool =
     else:
         console.print(f"incomplete: {result.incomplete} captions have answers that failed")
     console.print(f"nothing that was answered is lost; to go on: {again}")
+
+
+def show_merge(report: MergeReport, out: Path) -> None:
+    """What a merge brought together, and what to do next."""
+    console = console_for_people()
+    _funnel(console, report.sets["funnel"])
+    console.print(
+        f"{report.shards} shards merged: {report.sets['sft']} SFT examples and {report.sets['pairs']} "
+        f"preference pairs in {out}/sets"
+    )
+    if report.contradictions:
+        console.print(
+            f"{report.contradictions} samples had other answers in later shards; the first were kept"
+        )
+    for folder in report.unfinished:
+        console.print(Text(f"not run to its end: {folder}", style="yellow"))
+    if report.done:
+        console.print(f"done. next: lpt-synth export {out} --format trl --to DIR")
+    else:
+        console.print(f"incomplete; what is missing is asked by: lpt-synth run {out}/config.yaml --out {out}")
 
 
 def show_status(state: Mapping[str, Any]) -> None:

@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 from lpt_core import StoreError
-from lpt_synth.image_files import FORMATS, printable, sniff_extension
+from lpt_core.image_files import FORMATS, sniff_extension
+from lpt_synth.image_files import printable
 from lpt_synth.sources.rows import bad_row
 
 
@@ -21,12 +22,13 @@ class ImageFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, data: bytes, where: str) -> Path:
+    def put(self, data: bytes, where: str, *, wanted: bool = True) -> Path:
         """Where an image lies, which is written unless it lies there already.
 
         Args:
             data: The bytes of the image's file.
             where: The row that holds it.
+            wanted: Write it; otherwise it is only told where it would lie.
 
         Raises:
             BadRowError: The bytes are of no format that is read (``image_unreadable``).
@@ -38,7 +40,7 @@ class ImageFolder:
         path = self._folder / f"{hashlib.sha256(data).hexdigest()}.{extension}"
         try:
             # A machine that lost power may have left a shorter file.
-            if not path.is_file() or path.stat().st_size != len(data):
+            if wanted and (not path.is_file() or path.stat().st_size != len(data)):
                 self._write(path, data)
         except OSError as error:
             raise StoreError(
