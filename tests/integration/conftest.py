@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -77,3 +79,27 @@ def images(tmp_path: Path) -> Path:
     for place in range(3):
         Image.new("RGB", (900 + place, 700), (place * 80, 120, 60)).save(folder / f"train_0000{place}.jpg")
     return folder
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def lpt_eval() -> Callable[..., Ended]:
+    """Runs ``lpt-eval`` in this process, where lmms-eval need be imported but once."""
+    from lpt_eval.cli import main
+
+    def call(*arguments: str | Path) -> Ended:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr("sys.argv", ["lpt-eval", *map(str, arguments)])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    return call
