@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from lpt_synth.engines.limiter import CUT_WINDOW_S, START, Limiter
+from lpt_synth.engines.limit import CUT_WINDOW_S, START
+from lpt_synth.engines.limiter import Limiter
 
 
 class Clock:
@@ -165,7 +166,7 @@ def test_cancelled_waiters_lose_no_slot():
             one.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         assert (limiter.in_flight, limiter.waiting) == (0, 0)
-        return await asyncio.wait_for(limiter.acquire(9), 1)
+        return (await asyncio.wait_for(limiter.acquire(9), 1)).server
 
     assert run(act) == 0
 

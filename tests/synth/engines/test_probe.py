@@ -110,7 +110,7 @@ def test_how_an_endpoint_continues_is_found_out(table, how, mode, findings):
     reply, engine, server, told = probe(table, how, memory=memory)
     assert reply.mode == mode
     assert memory.get(f"prefill {server.url} m") == mode
-    assert engine.extra_sent == engine.sent - reply.sent > 1
+    assert engine.sent == reply.sent == len(server.calls) > 2, "the probe is counted"
     assert [findings in line for line in told] == ([True] if findings else [])
 
 
@@ -136,18 +136,18 @@ def test_it_is_made_once_however_many_wait_for_it_and_not_at_all_when_remembered
 
     async def act(engine, server):
         requests = [table.request(f"q {i}", prefill=PREFILL) for i in range(20)]
-        await asyncio.gather(*(engine.complete(request, (0,)) for request in requests))
-        return engine.extra_sent, len(server.calls)
+        replies = await asyncio.gather(*(engine.complete(request, (0,)) for request in requests))
+        return sorted(reply.sent for reply in replies), len(server.calls)
 
-    extra, calls = table.play(lambda body, _: Played.vllm(table.say, body), act, memory=memory)
-    assert (extra, calls) == (2, 22)
+    sent, calls = table.play(lambda body, _: Played.vllm(table.say, body), act, memory=memory)
+    assert (sent, calls) == ([1] * 19 + [3], 22), "one request answers for the probe"
 
     async def again(engine, server):
         memory.put(f"prefill {server.url} m", "continue_final_message")
-        await engine.complete(table.request(prefill=PREFILL), (0,))
-        return engine.extra_sent, len(server.calls)
+        reply = await engine.complete(table.request(prefill=PREFILL), (0,))
+        return reply.sent, len(server.calls)
 
-    assert table.play(lambda body, _: Played.vllm(table.say, body), again, memory=memory) == (0, 1)
+    assert table.play(lambda body, _: Played.vllm(table.say, body), again, memory=memory) == (1, 1)
 
 
 def test_what_is_remembered_but_no_mode_is_not_believed(table):
@@ -161,11 +161,11 @@ def test_what_is_remembered_but_no_mode_is_not_believed(table):
 def test_nothing_is_probed_where_nothing_is_prefilled_or_the_mode_is_given(table):
     async def act(engine, server):
         await engine.complete(table.request(), (0,))
-        return engine.extra_sent
+        return engine.sent
 
-    assert table.play(lambda body, _: table.say("x"), act) == 0
-    reply, engine, _, _ = probe(table, Played.vllm, prefill="prefix")
-    assert (reply.mode, engine.extra_sent) == ("prefix", 0)
+    assert table.play(lambda body, _: table.say("x"), act) == 1
+    reply, engine, _, _ = probe(table, Played.deepseek, prefill="prefix")
+    assert (reply.mode, engine.sent) == ("prefix", 1)
 
 
 def test_a_control_that_is_refused_proves_nothing_and_is_not_remembered(table):

@@ -1,10 +1,11 @@
-"""The HTTP side of an endpoint: one session, its key, its proxy, and what its refusals mean."""
+"""The HTTP side of a server: one session, its key, its proxy, and what its refusals mean."""
 
 from __future__ import annotations
 
 import io
 import os
 import urllib.request
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -13,38 +14,43 @@ from yarl import URL
 from lpt_core import EndpointError
 from lpt_synth.config import OpenAIEndpoint
 from lpt_synth.engines.faults import Fault, Redactor, of_exception, of_status
+from lpt_synth.engines.load import MOST_BYTES
 from lpt_synth.engines.retry import CONNECT_S, retry_after_s
 
 _LARGE = 1 << 20
 """Bytes from which aiohttp wants a body as a stream, and warns of anything else."""
 
+_JSON = {"Content-Type": "application/json"}
+_LOOK = aiohttp.ClientTimeout(total=10)
+_GONE = (502, 503, 504)  # a gateway is there, and nobody behind it
+
 
 class Connection:
-    """Posts JSON to one endpoint, and says what came back: bytes, or why there are none.
+    """Talks to one server, and says what came back: bytes, or why there are none.
 
     The environment's proxy is looked up once, not for each request, and a loopback address never goes
     through it. ``.netrc`` is not read: the key comes from the variable that the configuration names.
 
     Args:
-        endpoint: Where to.
+        endpoint: Whose server it is.
+        url: Where it is, up to and including /v1.
 
     Attributes:
-        redact: Makes what the endpoint says fit to be shown.
-        sent: Requests sent since the beginning.
+        redact: Makes what the server says fit to be shown.
+        sent: Requests sent since the beginning; looks at how the server does are not counted.
     """
 
-    def __init__(self, endpoint: OpenAIEndpoint) -> None:
+    def __init__(self, endpoint: OpenAIEndpoint, url: str) -> None:
         self.endpoint = endpoint
+        self.url = url
         self.redact = Redactor(None)
         self.sent = 0
-        self._urls = {
-            path: URL(f"{endpoint.base_url}/{path}") for path in ("chat/completions", "completions")
-        }
+        self._urls = {path: URL(f"{url}/{path}") for path in ("chat/completions", "completions")}
         self._session: aiohttp.ClientSession | None = None
         self._proxy: str | None = None
 
     def __repr__(self) -> str:
-        return f"Connection({self.endpoint.base_url!r})"
+        return f"Connection({self.url!r})"
 
     async def open(self) -> None:
         """Read the key and get a session ready; nothing is sent.
@@ -54,11 +60,11 @@ class Connection:
         """
         if self._session is not None:
             return
-        headers = {"Content-Type": "application/json", "User-Agent": "lpt-synth"}
+        headers = {"User-Agent": "lpt-synth"}
         if key := _key(self.endpoint):
             self.redact = Redactor(key)
             headers["Authorization"] = f"Bearer {key}"
-        self._proxy = _proxy(self.endpoint.base_url)
+        self._proxy = _proxy(self.url)
         timeout_s = self.endpoint.timeout_s
         self._session = aiohttp.ClientSession(
             headers=headers,
@@ -77,16 +83,33 @@ class Connection:
         """Send one request and wait for the whole answer. Never raises for what the network does.
 
         Args:
-            path: "chat/completions" or "completions".
+            path: "chat/completions", "completions", "batches".
             body: JSON.
         """
-        if self._session is None:
-            raise RuntimeError("open() comes before complete()")
-        self.sent += 1
+        url = self._urls.get(path) or URL(f"{self.url}/{path}")
         data = body if len(body) < _LARGE else io.BytesIO(body)
+        return await self._send("POST", url, data, _JSON)
+
+    async def upload(self, path: str, form: Callable[[], aiohttp.FormData]) -> bytes | Fault:
+        """Post a form; see ``post``."""
+        return await self._send("POST", URL(f"{self.url}/{path}"), form(), None)
+
+    async def get(self, path: str) -> bytes | Fault:
+        """Get what lies at a path, query included; see ``post``."""
+        return await self._send("GET", URL(f"{self.url}/{path}"), None, None)
+
+    async def _send(
+        self,
+        method: str,
+        url: URL,
+        data: bytes | io.BytesIO | aiohttp.FormData | None,
+        headers: dict[str, str] | None,
+    ) -> bytes | Fault:
+        session = self._opened()
+        self.sent += 1
         try:
-            response = await self._session.post(
-                self._urls[path], data=data, proxy=self._proxy, allow_redirects=False
+            response = await session.request(
+                method, url, data=data, headers=headers, proxy=self._proxy, allow_redirects=False
             )
             raw = await response.read()
         except (aiohttp.ClientError, OSError) as error:
@@ -97,6 +120,38 @@ class Connection:
             raw = f"moved to {location}".encode()
         return of_status(response.status, raw, retry_after_s(response.headers), self.redact)
 
+    async def answers(self) -> bool:
+        """Whether somebody is there who answers requests, be it with a refusal."""
+        came = await self._look(f"{self.url}/models", 0)
+        return came is not None
+
+    async def metrics(self) -> bytes | None:
+        """The server's page of metrics: b"" where it has none, None where nobody is there."""
+        return await self._look(f"{self.url.removesuffix('/v1')}/metrics", MOST_BYTES)
+
+    async def _look(self, url: str, most: int) -> bytes | None:
+        """At most so many bytes of a page; b"" where it is refused, None where nobody is there."""
+        page = bytearray()
+        try:
+            async with self._opened().get(
+                URL(url), proxy=self._proxy, allow_redirects=False, timeout=_LOOK
+            ) as response:
+                if response.status in _GONE:
+                    return None
+                if response.status == 200 and most:
+                    async for chunk in response.content.iter_chunked(1 << 16):
+                        page += chunk
+                        if len(page) >= most:
+                            break
+        except (aiohttp.ClientError, OSError):
+            return None
+        return bytes(page)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("open() comes before complete()")
+        return self._session
+
 
 def _key(endpoint: OpenAIEndpoint) -> str | None:
     name = endpoint.api_key_env
@@ -105,7 +160,7 @@ def _key(endpoint: OpenAIEndpoint) -> str | None:
     key = os.environ.get(name, "").strip()
     if not key:
         raise EndpointError(
-            f"the environment variable {name}, which is to hold the key for {endpoint.base_url}, is not set.",
+            f"the environment variable {name}, which is to hold the key for {endpoint.urls[0]}, is not set.",
             f"export {name}=...; or leave out api_key_env for an endpoint without a key",
         )
     if not (key.isascii() and key.isprintable()):
@@ -131,8 +186,8 @@ def _proxy(url: str) -> str | None:
     return proxy
 
 
-def stop_error(endpoint: OpenAIEndpoint, fault: Fault) -> EndpointError:
-    """The error for a fault that no request to the endpoint will get around: what it is, what to do."""
+def stop_error(endpoint: OpenAIEndpoint, url: str, fault: Fault) -> EndpointError:
+    """The error for a fault that no request to a server will get around: what it is, what to do."""
     status = f" (HTTP {fault.status})" if fault.status else ""
     key = endpoint.api_key_env
     what, remedy = "cannot be used", "see that base_url is right, up to and including /v1"
@@ -153,4 +208,4 @@ def stop_error(endpoint: OpenAIEndpoint, fault: Fault) -> EndpointError:
     elif fault.status == 404:
         what = f"knows no model {endpoint.model!r}, or has no API at this path"
         remedy = "check model, and base_url up to and including /v1; GET base_url/models lists what there is"
-    return EndpointError(f"{endpoint.base_url} {what}{status}: {fault.message}", remedy)
+    return EndpointError(f"{url} {what}{status}: {fault.message}", remedy)

@@ -56,6 +56,12 @@ class Job:
     output_tokens: int = 0
     probe: list[Choice | Fault] | None = None
 
+    def book(self, other: Reply) -> None:
+        """Put what something else has cost down to the next part."""
+        self.sent += other.sent
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+
     def part(self, outcomes: tuple[Outcome, ...], model: str) -> Reply:
         """A part with these outcomes, to which everything since the last part is put down."""
         reply = Reply(outcomes, self.input_tokens, self.output_tokens, self.sent, self.mode or "", model)
@@ -85,6 +91,7 @@ class Ask:
         samples: Those that have no outcome yet.
         without: Fields left out because they were refused, not yet known to have helped.
         fields: Names of the fields that were sent last.
+        server: To which server.
         attempts: HTTP requests that failed in a way that may pass.
         counted: Of these, the ones that count towards giving up.
     """
@@ -93,6 +100,7 @@ class Ask:
     samples: tuple[int, ...]
     without: set[str] = field(default_factory=_names)
     fields: tuple[str, ...] = ()
+    server: int = 0
     attempts: int = 0
     counted: int = 0
 

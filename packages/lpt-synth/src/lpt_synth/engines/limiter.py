@@ -1,9 +1,4 @@
-"""How many requests travel at once: grown while an endpoint copes, halved when it says stop (AIMD).
-
-The limit starts low and doubles with each round of answers (slow start, as in TCP). At the first 429 it
-is halved, and from then on it grows by one for each round. Requests that were sent before a cut say
-nothing about the limit after it, so that one burst of refusals cuts once, however many they are.
-"""
+"""Slots for requests, at one server or at several that serve the same."""
 
 from __future__ import annotations
 
@@ -12,47 +7,56 @@ import heapq
 import time
 from collections.abc import Callable
 from itertools import count
+from typing import NamedTuple
 
-START = 16
-"""Requests at once before anything is known about an endpoint."""
+from lpt_synth.engines.limit import Limit
+from lpt_synth.engines.load import Load
 
-CUT = 0.5
-"""What a burst of refusals multiplies the limit by."""
 
-CUT_WINDOW_S = 1.0
-"""Seconds within which refusals belong to one burst, whenever their requests were sent."""
+class Slot(NamedTuple):
+    """A slot that was given.
+
+    Attributes:
+        server: At which server, by its place.
+        cuts: What the server's limit wants back.
+    """
+
+    server: int
+    cuts: int
 
 
 class Limiter:
-    """Slots for requests, given out in the order of their tickets.
+    """Slots for requests, given out in the order of their tickets, at the server that is least busy.
 
     A request that comes back after a failure keeps the ticket of its first attempt, and so goes before
-    all requests that have not been sent at all.
+    all requests that have not been sent at all. Busy is what has taken most of its slots: a server that
+    copes with more is given more. One that is left out is given nothing while there is another.
 
     Args:
-        ceiling: The most slots there ever are.
+        ceiling: The most slots there ever are at one server.
         clock: Seconds that only go forward.
+        servers: How many there are.
 
     Attributes:
-        in_flight: Slots taken now.
+        limits: Of each server.
     """
 
-    def __init__(self, ceiling: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.ceiling = ceiling
-        self.in_flight = 0
-        self._limit = float(min(ceiling, START))
-        self._clock = clock
-        self._slow_start = True
-        self._cuts = 0
-        self._cut_until = float("-inf")
+    def __init__(self, ceiling: int, clock: Callable[[], float] = time.monotonic, servers: int = 1) -> None:
+        self.limits = [Limit(ceiling, clock) for _ in range(servers)]
+        self._usable = list(range(servers))
         self._tickets = count()
         self._arrivals = count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[int, int, asyncio.Future[Slot]]] = []
+
+    @property
+    def in_flight(self) -> int:
+        """Slots taken now."""
+        return sum(limit.in_flight for limit in self.limits)
 
     @property
     def limit(self) -> int:
         """How many slots there are now."""
-        return int(self._limit)
+        return sum(self.limits[server].limit for server in self._usable)
 
     @property
     def waiting(self) -> int:
@@ -63,54 +67,72 @@ class Limiter:
         """A place in the queue, behind all that were given before."""
         return next(self._tickets)
 
-    async def acquire(self, ticket: int) -> int:
+    async def acquire(self, ticket: int) -> Slot:
         """Wait for a slot. Returns what ``release`` must be given back."""
-        if self.in_flight < self.limit and not self._waiting:
-            self.in_flight += 1
-            return self._cuts
-        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (ticket, next(self._arrivals), slot))
+        if not self._waiting and (free := self._free()) is not None:
+            return Slot(free, self.limits[free].take())
+        future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (ticket, next(self._arrivals), future))
         # What waits may all have been cancelled, and then nobody else would come to hand out the slot.
         self._hand_out()
         try:
-            await slot
+            return await future
         except asyncio.CancelledError:
-            if slot.done() and not slot.cancelled():
-                self._give_up_slot()
+            if future.done() and not future.cancelled():
+                self.release(future.result())
             raise
-        return self._cuts
 
-    def release(self, cuts: int, *, throttled: bool = False, succeeded: bool = False) -> None:
+    def release(self, slot: Slot, *, throttled: bool = False, succeeded: bool = False) -> None:
         """Give a slot back, with what became of its request.
 
         Args:
-            cuts: What ``acquire`` returned.
-            throttled: The endpoint said that there are too many requests.
-            succeeded: The endpoint answered.
+            slot: What ``acquire`` returned.
+            throttled: The server said that there are too many requests.
+            succeeded: The server answered.
         """
-        if throttled:
-            self._cut(cuts)
-        elif succeeded and self.in_flight >= self.limit:
-            # A limit that was not reached has not been tried, and does not grow.
-            self._limit = min(self._limit + (1 if self._slow_start else 1 / self._limit), self.ceiling)
-        self._give_up_slot()
-
-    def _cut(self, cuts: int) -> None:
-        now = self._clock()
-        if cuts == self._cuts and now >= self._cut_until:
-            self._limit = max(1.0, self._limit * CUT)
-            self._slow_start = False
-            self._cuts += 1
-            self._cut_until = now + CUT_WINDOW_S
-
-    def _give_up_slot(self) -> None:
-        self.in_flight -= 1
+        self.limits[slot.server].give_back(slot.cuts, throttled=throttled, succeeded=succeeded)
         if self._waiting:
             self._hand_out()
 
+    def observe(self, server: int, load: Load | None) -> None:
+        """Follow what a server says of how busy it is."""
+        self.limits[server].observe(load)
+        self._hand_out()
+
+    def leave_out(self, server: int) -> None:
+        """Give no slot at a server, as long as there is another. Where none is left, all are tried."""
+        self.limits[server].left_out = True
+        self._count_usable()
+
+    def take_back(self, server: int, *, anew: bool) -> None:
+        """Give slots at a server again.
+
+        Args:
+            server: Which.
+            anew: With one slot to begin with.
+        """
+        self.limits[server].left_out = False
+        if anew:
+            self.limits[server].begin_anew()
+        self._count_usable()
+
+    def _count_usable(self) -> None:
+        servers = range(len(self.limits))
+        self._usable = [s for s in servers if not self.limits[s].left_out] or list(servers)
+        self._hand_out()
+
+    def _free(self) -> int | None:
+        """The server to ask next; None where all slots are taken."""
+        best, least = None, 1.0
+        for server in self._usable:
+            limit = self.limits[server]
+            busy = limit.in_flight / limit.limit
+            if busy < least:
+                best, least = server, busy
+        return best
+
     def _hand_out(self) -> None:
-        while self._waiting and self.in_flight < self.limit:
-            slot = heapq.heappop(self._waiting)[2]
-            if not slot.done():
-                self.in_flight += 1
-                slot.set_result(None)
+        while self._waiting and (free := self._free()) is not None:
+            future = heapq.heappop(self._waiting)[2]
+            if not future.done():
+                future.set_result(Slot(free, self.limits[free].take()))

@@ -9,13 +9,13 @@ from lpt_core import DataError, ImageRef, Prompt, load_prompt
 from lpt_synth.config import OpenAIEndpoint
 from lpt_synth.engines import wire
 from lpt_synth.engines.compose import Composer, encode
-from lpt_synth.engines.connection import Connection, stop_error
+from lpt_synth.engines.connection import stop_error
 from lpt_synth.engines.continuation import Forgetful, Mode, ProbeMemory, following, full_text
 from lpt_synth.engines.faults import Fault
 from lpt_synth.engines.jobs import Ask, Job, together
-from lpt_synth.engines.limiter import Limiter
 from lpt_synth.engines.probe import Modes
 from lpt_synth.engines.retry import Health, backoff_s
+from lpt_synth.engines.servers import Servers
 from lpt_synth.types import NOT_CONTINUED, Completion, Failure, Outcome, Reply, Request
 
 Commit = Callable[[Request, Sequence[int], Reply], Awaitable[None]]
@@ -27,11 +27,12 @@ def _say_nothing(_: str) -> None:
 
 
 class OpenAIEngine:
-    """Asks one model behind an OpenAI-compatible endpoint.
+    """Asks one model behind an OpenAI-compatible endpoint of one or several servers.
 
     All samples of a request travel as one ``n``, or singly where the endpoint refuses that. Optional fields
-    that it refuses are left out from then on, and that is told. See ``limiter`` for how many requests travel
-    at once, ``retry`` for what is tried again and when a run stops, ``continuation`` for prefills.
+    that it refuses are left out from then on, and that is told. See ``limit`` for how many requests travel
+    at once, ``servers`` for which server is asked, ``retry`` for what is tried again and when a run stops,
+    ``continuation`` for prefills.
 
     Args:
         endpoint: Where, which model, and what it knows.
@@ -45,7 +46,6 @@ class OpenAIEngine:
 
     Attributes:
         limiter: Its ``in_flight`` and ``limit`` are of interest for progress.
-        extra_sent: Requests sent to probe; these are in no reply.
 
     Raises:
         ConfigError: The endpoint's settings contradict each other.
@@ -64,24 +64,24 @@ class OpenAIEngine:
         instruct: Prompt | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self.limiter = Limiter(endpoint.concurrency)
-        self.extra_sent = 0
-        self._where = f"{endpoint.base_url} ({endpoint.model})"
+        self._where = endpoint.where
         self._composer = Composer(endpoint, images, instruct or load_prompt("expand_instruct"))
         self._commit = commit
         self._notice = notice or _say_nothing
-        self._connection = Connection(endpoint)
+        self._servers = Servers(endpoint, self._notice)
+        self.limiter = self._servers.limiter
         self._health = Health(endpoint.patience_s, self._where)
         self._modes = Modes(endpoint, memory or Forgetful(), self._notice, self._probe)
         self._without: set[str] = set()
+        self._probes: list[Reply] = []
 
     def __repr__(self) -> str:
-        return f"OpenAIEngine({self.endpoint.base_url!r}, model={self.endpoint.model!r})"
+        return f"OpenAIEngine({self._where!r})"
 
     @property
     def sent(self) -> int:
         """All HTTP requests sent so far, probes and retries included."""
-        return self._connection.sent
+        return self._servers.sent
 
     async def open(self) -> None:
         """Read the key and the chat template; nothing is sent.
@@ -91,12 +91,12 @@ class OpenAIEngine:
             ConfigError: The chat template cannot be read.
         """
         self._composer.load()
-        await self._connection.open()
+        await self._servers.open()
 
     async def close(self) -> None:
         """Stop a probe that is under way, and close all connections."""
         await self._modes.close()
-        await self._connection.close()
+        await self._servers.close()
 
     async def complete(self, request: Request, samples: Sequence[int]) -> Reply:
         """Answer the samples with these numbers; see ``Engine.complete``.
@@ -107,6 +107,8 @@ class OpenAIEngine:
         """
         mode = await self._modes.of(request)
         job = Job(request, mode, self.limiter.ticket(), self._health.now())
+        while self._probes:
+            job.book(self._probes.pop())
         singly = tuple(samples)
         if len(singly) > 1 and "n" not in self._without:
             singly = await self._ask(Ask(job, singly))
@@ -129,29 +131,29 @@ class OpenAIEngine:
         """One attempt, and the storing of what it brought. None: nothing is to be asked again in this way."""
         fault: Fault | None = None
         answered = False
-        cuts = await self.limiter.acquire(ask.job.ticket)
+        slot = await self.limiter.acquire(ask.job.ticket)
         try:
-            came = await self._attempt(ask)
+            came = await self._attempt(ask, slot.server)
             answered = isinstance(came, wire.Answer)
             fault = await self._keep(ask, came) if isinstance(came, wire.Answer) else came
         finally:
             throttled = fault is not None and fault.throttled
-            self.limiter.release(cuts, throttled=throttled, succeeded=answered)
+            self.limiter.release(slot, throttled=throttled, succeeded=answered)
         return fault
 
-    async def _attempt(self, ask: Ask) -> wire.Answer | Fault:
+    async def _attempt(self, ask: Ask, server: int) -> wire.Answer | Fault:
         job = ask.job
         without = self._without | ask.without if ask.without else self._without
         try:
             path, body = await self._composer.compose(job.request, job.mode, ask.samples, without)
         except (DataError, OSError) as error:
             # An image that has gone since it was looked at: this request's fault, and no reason to stop.
-            return Fault("refused", self._connection.redact(str(error)), retry=False)
+            return Fault("refused", self._servers.redact(str(error)), retry=False)
         data = encode(body).encode()
-        ask.fields = tuple(body)
+        ask.fields, ask.server = tuple(body), server
         attempt = self._health.begin()
         try:
-            came = await self._connection.post(path, data)
+            came = await self._servers.post(server, path, data)
         finally:
             self._health.end(attempt)
         job.sent += 1
@@ -159,7 +161,7 @@ class OpenAIEngine:
             return came
         answer = wire.read_answer(came)
         if isinstance(answer, str):
-            return Fault("malformed", self._connection.redact(answer))
+            return Fault("malformed", self._servers.redact(answer))
         job.input_tokens += answer.input_tokens
         job.output_tokens += answer.output_tokens
         if not any(answer.choices):
@@ -170,7 +172,7 @@ class OpenAIEngine:
     async def _again(self, ask: Ask, fault: Fault) -> bool:
         """What to do about a fault: raise, give up (False), or wait until it is time to ask again."""
         if fault.stop and not (ask.job.probe is not None and fault.status in (404, 405)):
-            raise stop_error(self.endpoint, fault)
+            raise stop_error(self.endpoint, self._servers.url(ask.server), fault)
         if not fault.retry:
             return await self._refused(ask, fault)
         ask.attempts += 1
@@ -262,5 +264,6 @@ class OpenAIEngine:
     async def _probe(self, request: Request, mode: Mode | None) -> wire.Choice | Fault:
         job = Job(request, mode, self.limiter.ticket(), self._health.now(), probe=[])
         await self._ask(Ask(job, (0,)))
-        self.extra_sent += sum(part.sent for part in job.parts)
+        # The request that waits for the probe pays for it.
+        self._probes += job.parts
         return (job.probe or [Fault("malformed", "nothing came")])[0]

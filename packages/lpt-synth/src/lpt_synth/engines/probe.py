@@ -95,7 +95,7 @@ class Modes:
             return "none" if mode == "instruct" else mode
         if mode == "none":
             raise ConfigError(
-                f"prefill: none of {self._endpoint.base_url} cannot continue a thought.",
+                f"prefill: none of {self._endpoint.urls[0]} cannot continue a thought.",
                 "prefill: auto finds out how the endpoint does",
             )
         return mode
@@ -116,7 +116,7 @@ class Modes:
 
     async def _probe(self, request: Request) -> Mode:
         endpoint = self._endpoint
-        key = f"prefill {endpoint.base_url} {endpoint.model} {endpoint.chat_template or ''}".rstrip()
+        key = f"prefill {endpoint.urls[0]} {endpoint.model} {endpoint.chat_template or ''}".rstrip()
         if known := as_mode(self._memory.get(key)):
             return known
 
@@ -130,7 +130,7 @@ class Modes:
         if not found.inconclusive:
             self._memory.put(key, found.mode)
         if found.mode != "continue_final_message" or found.inconclusive:
-            self._notice(f"{endpoint.base_url} ({endpoint.model}): {found}")
+            self._notice(f"{endpoint.where}: {found}")
         return found.mode
 
 
