@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 import lpt_synth.images as shown
-from lpt_core import PixelPolicy, resized_size
+from lpt_core import ImageRef, PixelPolicy
 from lpt_synth.config import PixelPolicy as ShownPolicy
-from lpt_train.image_files import decoded
+from lpt_train.images import Pictures
 
 
 def test_the_default_policies_agree() -> None:
@@ -29,7 +30,8 @@ def test_pixels_agree(tmp_path: Path, mode: str, turn: int) -> None:
     picture.convert(mode).save(path, exif=exif)
     policy = ShownPolicy(limit=40, format="png")
     then = Image.open(io.BytesIO(shown.encode_image(path, policy))).convert("RGB")
-    now = decoded(path.read_bytes(), path)
-    now = now.resize(resized_size(*now.size, PixelPolicy(limit=40)), Image.Resampling.LANCZOS)
+    image = shown.inspect_image(path, where="here", max_pixels=10_000)
+    assert isinstance(image, ImageRef)
+    now = Pictures(SimpleNamespace(image_processor=None), PixelPolicy(limit=40)).picture(image)
     assert now.size == then.size
     assert now.tobytes() == then.tobytes()

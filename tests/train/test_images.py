@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lpt_core import DataError, ImageRef
-from lpt_train.image_files import decoded, header_size
 from lpt_train.images import Pictures, PixelPolicy, resized_size
 
 
@@ -74,27 +73,6 @@ def test_the_header_tells_the_grid_that_the_pixels_make(
         assert tuple(made["image_grid_thw"][0].tolist()) == pictures.grid(image)
         time, tall, wide = pictures.grid(image)
         assert made["pixel_values"].shape[0] == time * tall * wide == 4 * pictures.tokens(image)
-
-
-@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
-@pytest.mark.parametrize("turn", [1, 3, 6, 8])
-def test_a_turned_image_is_seen_upright(tmp_path: Path, ending: str, turn: int) -> None:
-    path = tmp_path / f"x.{ending}"
-    exif = Image.Exif()
-    exif[0x0112] = turn
-    Image.new("RGB", (40, 20)).save(path, exif=exif)
-    expected = (20, 40) if turn > 4 else (40, 20)
-    assert header_size(path) == expected
-    assert decoded(path.read_bytes(), path).size == expected
-
-
-def test_transparent_is_white_and_sixteen_bits_are_scaled(tmp_path: Path) -> None:
-    clear = tmp_path / "clear.png"
-    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(clear)
-    assert decoded(clear.read_bytes(), clear).getpixel((0, 0)) == (255, 255, 255)
-    deep = tmp_path / "deep.png"
-    Image.new("I;16", (4, 4), 32_768).save(deep)
-    assert decoded(deep.read_bytes(), deep).getpixel((0, 0)) == (128, 128, 128)
 
 
 def test_an_image_is_kept_and_the_oldest_goes_first(processor: Any, tmp_path: Path) -> None:

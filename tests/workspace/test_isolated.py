@@ -35,8 +35,8 @@ def isolated(command: Command, root: Path) -> Command:
     [
         (
             "lpt-core",
-            {"lpt-core", "pyyaml", "pytest", "hypothesis"},
-            {"lpt-synth", "aiohttp", "pillow", "ruff"},
+            {"lpt-core", "pillow", "pyyaml", "pytest", "hypothesis"},
+            {"lpt-synth", "aiohttp", "numpy", "ruff"},
         ),
         (
             "lpt-synth",
@@ -58,7 +58,7 @@ def test_an_import_that_is_not_declared_fails_there(isolated: Command, tmp_path:
     test.write_text(
         "import pytest\n"
         "def test_declared():\n    import lpt_core, jinja2, pydantic\n"
-        "@pytest.mark.parametrize('name', ['lpt_synth', 'PIL', 'aiohttp'])\n"
+        "@pytest.mark.parametrize('name', ['lpt_synth', 'numpy', 'aiohttp'])\n"
         "def test_undeclared(name):\n    __import__(name)\n"
     )
     told = isolated("lpt-core", "pytest", "-q", "-p", "no:cacheprovider", test, status=1).stdout

@@ -1,6 +1,6 @@
 """Configurations in YAML whose errors name file, line and field.
 
-The one module of lpt-core that needs more than pydantic and Jinja: the extra ``lpt-core[yaml]``. Nothing
+One of two modules of lpt-core that need more than pydantic and Jinja: the extra ``lpt-core[yaml]``. Nothing
 else in this package imports it.
 """
 

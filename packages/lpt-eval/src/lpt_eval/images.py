@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lpt_core import ImageRef, PixelPolicy, resized_size
-from lpt_eval.image_files import decoded, header_size, read_bytes
+from lpt_core.image_files import decoded, header_size, read_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

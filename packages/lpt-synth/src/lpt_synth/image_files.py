@@ -1,46 +1,20 @@
 """Image files: what one holds, and that all of it can be decoded.
 
 Files come from anywhere, so every byte is hostile: nothing that a file holds makes ``inspect_image``
-raise. Six formats are read, each by the one Pillow plugin that its first bytes call for.
+raise. Formats, headers and pixels are ``lpt_core.image_files``' part.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lpt_core import ImageRef, Problem
+from lpt_core.image_files import FORMATS, open_image, sniff_extension, upright_size
 
-if TYPE_CHECKING:
-    from PIL import Image, ImageFile
-
-FORMATS = "JPEG, PNG, WebP, BMP, GIF or TIFF"
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-"""Endings under which images of these formats lie."""
-
-_MAGIC = (
-    ("jpg", b"\xff\xd8\xff"),
-    ("png", b"\x89PNG\r\n\x1a\n"),
-    ("gif", b"GIF87a"),
-    ("gif", b"GIF89a"),
-    ("tif", b"II*\0"),
-    ("tif", b"MM\0*"),
-    ("bmp", b"BM"),
-)
 _MAX_FILE_BYTES = 2**30
-_EXIF_ORIENTATION = 0x0112
-_SIDEWAYS = (5, 6, 7, 8)
-
-
-def sniff_extension(data: bytes) -> str | None:
-    """The usual file ending of an image's format (no dot), told by its first bytes; None for any other."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    return next((extension for extension, magic in _MAGIC if data.startswith(magic)), None)
 
 
 def printable(text: str | Path) -> str:
@@ -116,8 +90,10 @@ def _measure(data: bytes, max_pixels: int) -> tuple[int, int]:
 
     if not data:
         raise RefusedError("image_unreadable", "is empty")
+    if sniff_extension(data) is None:
+        raise RefusedError("image_unreadable", f"is not an image ({FORMATS})")
     try:
-        image = open_image(data)
+        image = open_image(io.BytesIO(data))
         width, height = image.size
         if width < 1 or height < 1:
             raise RefusedError("image_unreadable", f"has {width} x {height} pixels")
@@ -128,7 +104,7 @@ def _measure(data: bytes, max_pixels: int) -> tuple[int, int]:
         image.load()
         if not isinstance(image, JpegImageFile):
             width, height = image.size  # Pillow turns TIFF images while it loads them
-        return (height, width) if orientation(image) in _SIDEWAYS else (width, height)
+        return upright_size(image, (width, height))
     except RefusedError:
         raise
     except Image.DecompressionBombError as error:  # by a frame, or a canvas, that the header did not tell
@@ -144,45 +120,3 @@ def _measure(data: bytes, max_pixels: int) -> tuple[int, int]:
 
 def _too_large(message: str) -> RefusedError:
     return RefusedError("image_too_large", message, "raise source.max_image_pixels if it is trusted")
-
-
-def open_image(data: bytes) -> ImageFile.ImageFile:
-    """Read an image's header with the plugin of its format.
-
-    ``PIL.Image.open`` is not used: it tries other formats too, and holds images against a limit that is
-    global to the process, where ours is the configuration's. Pillow's warnings are switched off: of a
-    damaged tag nobody needs to know, and the limit is held without them.
-
-    Raises:
-        RefusedError: It is of no format that is read here. The plugins raise many other kinds.
-    """
-    from PIL.BmpImagePlugin import BmpImageFile
-    from PIL.GifImagePlugin import GifImageFile
-    from PIL.JpegImagePlugin import JpegImageFile
-    from PIL.PngImagePlugin import PngImageFile
-    from PIL.TiffImagePlugin import TiffImageFile
-    from PIL.WebPImagePlugin import WebPImageFile
-
-    # Not catch_warnings(), which is not safe in threads. Said again, the same filter is no second one.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    plugins: dict[str, type[ImageFile.ImageFile]] = {
-        "jpg": JpegImageFile,
-        "png": PngImageFile,
-        "webp": WebPImageFile,
-        "bmp": BmpImageFile,
-        "gif": GifImageFile,
-        "tif": TiffImageFile,
-    }
-    extension = sniff_extension(data)
-    if extension is None:
-        raise RefusedError("image_unreadable", f"is not an image ({FORMATS})")
-    return plugins[extension](io.BytesIO(data))
-
-
-def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8. Damaged EXIF data does not make an image unusable: then 1."""
-    try:
-        value: object = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # as many kinds as decoding raises
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1

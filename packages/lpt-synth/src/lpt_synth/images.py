@@ -11,23 +11,17 @@ import hashlib
 import io
 import os
 from collections import OrderedDict
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from lpt_core import DataError, ImageRef, resized_size
+from lpt_core.image_files import as_shown, open_image
 from lpt_synth.config import PixelPolicy
 from lpt_synth.image_files import (
     RefusedError,
     inspect_image,
-    open_image,
-    orientation,
     printable,
     read_image_file,
 )
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 __all__ = ["ImageCache", "encode_image", "inspect_image", "resized_size"]
 
@@ -56,9 +50,9 @@ def _encode(data: bytes, path: Path, policy: PixelPolicy) -> bytes:
     from PIL import Image
 
     try:
-        image = open_image(data)
-        image.load()
-        image = _to_rgb(_upright(image))
+        opened = open_image(io.BytesIO(data))
+        opened.load()
+        image = as_shown(opened)
         size = resized_size(*image.size, policy)
         if size != image.size:
             image = image.resize(size, Image.Resampling.LANCZOS)
@@ -73,53 +67,6 @@ def _encode(data: bytes, path: Path, policy: PixelPolicy) -> bytes:
     except Exception as error:  # as many kinds as decoding raises
         message = f"Image {printable(path)} cannot be encoded ({type(error).__name__}: {error})."
         raise DataError(printable(message), "Repair or remove it.") from error
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn an image as its EXIF orientation says."""
-    from PIL.Image import Transpose
-
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    turn = turns.get(orientation(image))
-    return image if turn is None else image.transpose(turn)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB, with what is transparent laid on white."""
-    from PIL import Image
-
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _to_8_bit(image).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    rgba = image.convert("RGBA")
-    canvas = Image.new("RGB", rgba.size, "white")
-    canvas.paste(rgba, mask=rgba.getchannel("A"))
-    return canvas
-
-
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Grey levels of 16 bits scaled to 8; those of 32 bits, whose range is unknown, stretched to theirs.
-
-    Pillow itself would clip them at 255, which makes most such images white.
-    """
-    sixteen = image.mode.startswith("I;16")
-    wide = image if image.mode == "F" else image.convert("I").convert("F")
-    low, high = (0.0, 65535.0) if sixteen else cast("tuple[float, float]", wide.getextrema())
-    span = high - low
-    scale = 255.0 / span if isfinite(span) and span > 0 else 0.0
-    offset = 0.5 - low * scale if scale else 0.0  # half a level up, since what follows rounds down
-    grey = wide.point(lambda level: level * scale + offset).convert("L")
-    grey.info = {}  # a transparent grey level is one of 16 bits
-    return grey
 
 
 class ImageCache:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lpt_core import ImageRef, Message, ResponseSegment, resized_size
+from lpt_core.image_files import header_size
 from lpt_train.config import StageConfig, TrainConfig
-from lpt_train.image_files import header_size
 from lpt_train.order import LengthOrder
 from lpt_train.rows import read_pairs, read_sft
 from lpt_train.shapes import Shapes

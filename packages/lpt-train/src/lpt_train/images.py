@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lpt_core import DataError, ImageRef, PixelPolicy, resized_size
-from lpt_train.image_files import decoded, header_size, read_bytes
+from lpt_core.image_files import decoded, header_size, read_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

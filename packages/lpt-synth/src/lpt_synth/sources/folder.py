@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lpt_core import DataError, Problem
-from lpt_synth.image_files import EXTENSIONS, printable
+from lpt_core.image_files import EXTENSIONS
+from lpt_synth.image_files import printable
 from lpt_synth.sources.rows import RawRow
 from lpt_synth.sources.tables import readable
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lpt_core import DataError, ImageRef, Problem
-from lpt_train.image_files import header_size, read_bytes
+from lpt_core.image_files import header_size, read_bytes
 
 _ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 _THINNEST = 200  # times as long as wide, which the models' processors refuse

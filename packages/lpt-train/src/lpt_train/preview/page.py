@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from lpt_core import DataError, ImageRef
-from lpt_train.image_files import decoded, read_bytes
+from lpt_core.image_files import decoded, read_bytes
 from lpt_train.preview.spans import PreviewResponse, PreviewRow, Span
 from lpt_train.preview.terminal import facts, shown, visible
 

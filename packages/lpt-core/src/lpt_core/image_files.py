@@ -1,38 +1,56 @@
 """Image files: their size from the header alone, and their pixels upright, in RGB, on white.
 
-Files are read as lpt-synth reads them, so that what was shown in synthesis and what is shown in evaluation
-are the same pixels: six formats, each by the one Pillow plugin that its first bytes call for, turned as
-EXIF says, transparency laid on white, the first frame of an animation.
+One way of reading for all packages, so that what was shown in synthesis, in training and in evaluation are
+the same pixels: six formats, each by the one Pillow plugin that its first bytes call for, turned as EXIF
+says, transparency laid on white, the first frame of an animation.
+
+One of two modules of lpt-core that need more than pydantic and Jinja: the extra ``lpt-core[images]``.
+Nothing else in this package imports it.
 """
 
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from lpt_core import DataError
+from lpt_core.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
+__all__ = [
+    "EXTENSIONS",
+    "FORMATS",
+    "as_shown",
+    "decoded",
+    "header_size",
+    "open_image",
+    "read_bytes",
+    "sniff_extension",
+    "upright_size",
+]
+
 FORMATS = "JPEG, PNG, WebP, BMP, GIF or TIFF"
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""Endings under which images of these formats lie."""
 
 _MAGIC = (
     ("jpg", b"\xff\xd8\xff"),
     ("png", b"\x89PNG\r\n\x1a\n"),
-    ("gif", b"GIF8"),
+    ("gif", b"GIF87a"),
+    ("gif", b"GIF89a"),
     ("tif", b"II*\0"),
     ("tif", b"MM\0*"),
     ("bmp", b"BM"),
 )
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
-_DAMAGE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, struct.error)
-"""What Pillow raises on damaged EXIF data; SyntaxError for headers."""
+
+
+# ---- files -------------------------------------------------------------------------------------------
 
 
 def header_size(path: Path) -> tuple[int, int]:
@@ -43,13 +61,10 @@ def header_size(path: Path) -> tuple[int, int]:
     """
     try:
         with path.open("rb") as file:
-            image = _opened(file)
-            width, height = image.size
-            # Pillow turns TIFF images itself when it loads them, and gives their size accordingly.
-            turned = image.format != "TIFF" and _orientation(image) in _SIDEWAYS
+            image = open_image(file)
+            return upright_size(image, image.size)
     except Exception as error:  # as many kinds as reading foreign bytes raises
         raise _unreadable(path, error) from None
-    return (height, width) if turned else (width, height)
 
 
 def decoded(data: bytes, path: Path) -> Image.Image:
@@ -63,9 +78,9 @@ def decoded(data: bytes, path: Path) -> Image.Image:
         DataError: They are no image that can be decoded whole.
     """
     try:
-        image = _opened(io.BytesIO(data))
+        image = open_image(io.BytesIO(data))
         image.load()
-        return _to_rgb(_upright(image))
+        return as_shown(image)
     except Exception as error:  # as above
         raise _unreadable(path, error) from None
 
@@ -87,14 +102,31 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(
             f"the image {shown} is not there.",
-            "paths in records start at their file's folder: move both together",
+            "paths in records start at their file's folder: move both together, or write the records again",
         )
     said = " ".join(str(error).split())[:200]
     return DataError(f"the image {shown} cannot be read: {type(error).__name__}: {said}.", "repair it")
 
 
-def _opened(file: BinaryIO) -> ImageFile.ImageFile:
-    """Read a header with the plugin of its format, whatever other plugins there are."""
+# ---- headers -----------------------------------------------------------------------------------------
+
+
+def sniff_extension(data: bytes) -> str | None:
+    """The usual file ending of an image's format (no dot), told by its first 12 bytes; None for any other."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    return next((extension for extension, magic in _MAGIC if data.startswith(magic)), None)
+
+
+def open_image(file: BinaryIO) -> ImageFile.ImageFile:
+    """Read an image's header with the plugin of its format.
+
+    ``PIL.Image.open`` is not used: it tries other formats too, and holds images against a limit that is
+    global to the process. Pillow's warnings are switched off: of a damaged tag nobody needs to know.
+
+    Raises:
+        ValueError: It is of no format that is read here. The plugins raise many other kinds.
+    """
     from PIL.BmpImagePlugin import BmpImageFile
     from PIL.GifImagePlugin import GifImageFile
     from PIL.JpegImagePlugin import JpegImageFile
@@ -102,7 +134,7 @@ def _opened(file: BinaryIO) -> ImageFile.ImageFile:
     from PIL.TiffImagePlugin import TiffImageFile
     from PIL.WebPImagePlugin import WebPImageFile
 
-    # Of a damaged tag nobody needs to know. Not catch_warnings(), which is not safe in threads.
+    # Not catch_warnings(), which is not safe in threads. Said again, the same filter is no second one.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     plugins: dict[str, type[ImageFile.ImageFile]] = {
         "jpg": JpegImageFile,
@@ -116,21 +148,39 @@ def _opened(file: BinaryIO) -> ImageFile.ImageFile:
     file.seek(0)
     if not head:
         raise ValueError("the file is empty")
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return plugins["webp"](file)
-    kind = next((kind for kind, magic in _MAGIC if head.startswith(magic)), None)
-    if kind is None:
+    extension = sniff_extension(head)
+    if extension is None:
         raise ValueError(f"it is not an image ({FORMATS})")
-    return plugins[kind](file)
+    return plugins[extension](file)
+
+
+def upright_size(image: ImageFile.ImageFile, size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height in pixels after EXIF orientation.
+
+    Args:
+        image: Opened, or also loaded.
+        size: What it gave as its size.
+    """
+    # Pillow turns TIFF images itself when it loads them, and gives their size accordingly.
+    turned = image.format != "TIFF" and _orientation(image) in _SIDEWAYS
+    return (size[1], size[0]) if turned else size
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; damaged EXIF data counts as none."""
+    """EXIF orientation, 1 to 8. Damaged EXIF data does not make an image unusable: then 1."""
     try:
         value: object = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except _DAMAGE:
+    except Exception:  # as many kinds as decoding raises
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+# ---- pixels ------------------------------------------------------------------------------------------
+
+
+def as_shown(image: Image.Image) -> Image.Image:
+    """A loaded image as a person sees it: turned as EXIF says, RGB, what is transparent laid on white."""
+    return _to_rgb(_upright(image))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -163,7 +213,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Grey levels of 16 bits scaled to 8, which Pillow would clip; others stretched to their own range."""
+    """Grey levels of 16 bits scaled to 8; those of 32 bits, whose range is unknown, stretched to theirs.
+
+    Pillow itself would clip them at 255, which makes most such images white.
+    """
     sixteen = image.mode.startswith("I;16")
     wide = image if image.mode == "F" else image.convert("I").convert("F")
     low, high = (0.0, 65535.0) if sixteen else cast("tuple[float, float]", wide.getextrema())
