@@ -35,7 +35,7 @@ def comparison_tables(made: Comparison) -> list[Table]:
 
 def score_tables(runs: Sequence[RunSummary]) -> list[Table]:
     """Scores in the paper's layout, its rows below: benchmarks of images, and MMLU-Pro by subject."""
-    names = _ordered({name for run in runs for name in run.benchmarks} - {_MMLU})
+    names = ordered({name for run in runs for name in run.benchmarks} - {_MMLU})
     tables = [_benchmarks(runs, names)] if names else []
     if any(_MMLU in run.benchmarks for run in runs):
         tables.append(_mmlu_pro(runs))
@@ -107,7 +107,7 @@ def outcome_table(runs: Sequence[RunSummary]) -> Table:
             _per_cent(one.answered),
         )
         for run in runs
-        for name, one in ((name, run.benchmarks[name]) for name in _ordered(run.benchmarks))
+        for name, one in ((name, run.benchmarks[name]) for name in ordered(run.benchmarks))
     ]
     note = "Accuracy lies between: what was not answered counted as wrong, and left out."
     return Table("Outcomes", header, tuple(rows), (note,))
@@ -121,7 +121,7 @@ def difference_table(pair: PairDifference, made: Comparison) -> Table:
     )
     rows: list[tuple[str, ...]] = []
     by_name = {one.benchmark: one for one in pair.benchmarks}
-    for name in _ordered(by_name):
+    for name in ordered(by_name):
         one = by_name[name]
         for metric in sorted(one.metrics, key=lambda metric: (metric != one.metric, metric)):
             title = f"{TITLES.get(name, name)} ({metric})"
@@ -172,7 +172,8 @@ def _plain(value: Any) -> Any:
 _NONE = "–"
 
 
-def _ordered(names: Iterable[str]) -> list[str]:
+def ordered(names: Iterable[str]) -> list[str]:
+    """Names of benchmarks, the paper's first and in its order."""
     order = list(TITLES)
     return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
 
