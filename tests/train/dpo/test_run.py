@@ -99,6 +99,15 @@ def test_it_learns_to_prefer_and_leaves_the_tower_alone(dpo_config, tiny_model_d
         assert not any("visual" in name for name in changed)
 
 
+def test_what_it_leaves_is_loaded_with_its_processor_as_what_it_began_with_is(dpo_config, tmp_path):
+    config = dpo_config(max_steps=1)
+    left, began = (
+        load_processor(str(name)) for name in (train_dpo(config, tmp_path).model, config.model.name)
+    )
+    assert type(left) is type(began)
+    assert left.image_processor.to_dict() == began.image_processor.to_dict()
+
+
 def test_the_cached_reference_is_a_live_one(dpo_config, tmp_path):
     config = dpo_config(max_steps=1, save_every=1)
     train_dpo(config, tmp_path / "run")

@@ -63,7 +63,7 @@ def train_dpo(
     kept = reference or out / "reference"
 
     def make(folder: RunFolder, start: Start | None) -> PreferenceTrainer:
-        trainer = _trainer(config, folder, pairs, start, expected, encoder, kept, note)
+        trainer = _trainer(config, folder, pairs, start, expected, processor, encoder, kept, note)
         if start is not None and not start.at_end:
             _reference_of_start(config, trainer, start)
         return trainer
@@ -77,6 +77,7 @@ def _trainer(
     pairs: _Pairs,
     start: Start | None,
     record: CheckpointRecord,
+    processor: Any,
     encoder: Encoder,
     reference: Path,
     note: NoteTaker,
@@ -126,7 +127,7 @@ def _trainer(
         ),
         train_dataset=PairRows(pairs.tokens, cache),
         eval_dataset=evaluation,
-        processing_class=encoder.tokenizer,
+        processing_class=processor,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(PairLines(note))
