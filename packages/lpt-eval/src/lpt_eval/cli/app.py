@@ -154,3 +154,23 @@ def tasks() -> None:
     typer.echo("protocols (--protocol NAME):")
     for name, summary in NAMES.items():
         typer.echo(f"  {name:<16} {summary}")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR ...", help="The first is the base.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path(
+        "report.html"
+    ),
+    allow_unlike: Annotated[
+        bool, typer.Option("--allow-unlike", help="Show side by side what was asked otherwise.")
+    ] = False,
+    examples: Annotated[int, typer.Option(min=0, help="Questions shown of each benchmark; 0 for all.")] = 300,
+    draws: Annotated[int, typer.Option(min=100, help="Resamples for the intervals.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+) -> None:
+    """Write one HTML file of runs, to be looked at: charts, tables, and examples with pictures."""
+    from lpt_eval.report import write_report
+
+    size = write_report(runs, out, allow_unlike=allow_unlike, examples=examples, draws=draws, seed=seed)
+    typer.echo(f"wrote {out} ({size / 1e6:.1f} MB)")
