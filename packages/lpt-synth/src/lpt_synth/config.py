@@ -19,6 +19,7 @@ from lpt_synth.endpoints import (
     OpenAIEndpoint,
     Price,
     TransformersEndpoint,
+    VLLMEndpoint,
 )
 from lpt_synth.section import Section
 from lpt_synth.shard import ShardText
@@ -50,6 +51,7 @@ __all__ = [
     "TableSource",
     "ThinkConfig",
     "TransformersEndpoint",
+    "VLLMEndpoint",
 ]
 
 # ---- captions and images ---------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Self
+from pathlib import Path
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from lpt_synth.model_folder import as_folder, folder_digest, missing_in
 from lpt_synth.section import Section
 from lpt_synth.types import Model
 
@@ -60,3 +62,41 @@ class EndpointBase(Section):
             ConfigError: The model's folder cannot be read.
         """
         return self
+
+
+class FolderEndpoint(EndpointBase):
+    """What endpoints share whose model is loaded here, from a folder or from the hub."""
+
+    loads_with: ClassVar[str]
+    """The engine's name, for provenance."""
+
+    model: str = Field(min_length=1, description="a folder that save_pretrained wrote, or a hub id")
+    revision: str | None = Field(
+        default=None,
+        description="of a hub id: branch, tag or commit; of a folder the digest of its files is found",
+    )
+
+    @model_validator(mode="after")
+    def _model_is_there(self) -> Self:
+        folder = as_folder(self.model)
+        # With a revision, what the folder held is known; a run's copy is read where the folder is not.
+        if folder is not None and self.revision is None and (problem := missing_in(folder)):
+            raise ValueError(f"model: {problem}")
+        return self
+
+    @property
+    def folder(self) -> Path | None:
+        """The model's folder; None for a hub id."""
+        return as_folder(self.model)
+
+    @property
+    def identity(self) -> Model:
+        """The folder's name and the digest of its files, or the hub id and the revision as given."""
+        folder = self.folder
+        if folder is None:
+            return Model(self.model, self.revision, self.loads_with)
+        return Model(folder.name, self.revision or folder_digest(folder), self.loads_with)
+
+    def pinned(self) -> Self:
+        """With the digest of the folder as its revision."""
+        return self.model_copy(update={"revision": self.identity.revision})

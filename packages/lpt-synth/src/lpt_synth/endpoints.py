@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, cast
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
-from lpt_synth.endpoint_base import EndpointBase, Price
+from lpt_synth.endpoint_base import EndpointBase, FolderEndpoint, Price
 from lpt_synth.http_endpoint import BatchSection, OpenAIEndpoint
-from lpt_synth.model_folder import as_folder, folder_digest, missing_in
 from lpt_synth.section import Section
 from lpt_synth.types import Model, Role
+from lpt_synth.vllm_endpoint import VLLMEndpoint
 
 __all__ = [
     "ENGINES",
@@ -26,21 +25,19 @@ __all__ = [
     "OpenAIEndpoint",
     "Price",
     "TransformersEndpoint",
+    "VLLMEndpoint",
 ]
 
-ENGINES = ("openai", "transformers", "lab_teacher")
+ENGINES = ("openai", "transformers", "vllm", "lab_teacher")
 """What ``engine`` may say."""
 
 
-class TransformersEndpoint(EndpointBase):
+class TransformersEndpoint(FolderEndpoint):
     """A model that is loaded with transformers into the process itself: no server, no network."""
 
+    loads_with = "transformers"
+
     engine: Literal["transformers"]
-    model: str = Field(min_length=1, description="a folder that save_pretrained wrote, or a hub id")
-    revision: str | None = Field(
-        default=None,
-        description="of a hub id: branch, tag or commit; of a folder the digest of its files is found",
-    )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "float64"] = Field(
         default="auto",
         description="auto: as saved; in float64 no answer depends on which others share its batch",
@@ -58,35 +55,10 @@ class TransformersEndpoint(EndpointBase):
         default="auto", description="implementation of attention; auto: the model's own choice"
     )
 
-    @model_validator(mode="after")
-    def _model_is_there(self) -> Self:
-        folder = as_folder(self.model)
-        # With a revision, what the folder held is known; a run's copy is read where the folder is not.
-        if folder is not None and self.revision is None and (problem := missing_in(folder)):
-            raise ValueError(f"model: {problem}")
-        return self
-
-    @property
-    def folder(self) -> Path | None:
-        """The model's folder; None for a hub id."""
-        return as_folder(self.model)
-
-    @property
-    def identity(self) -> Model:
-        """The folder's name and the digest of its files, or the hub id and the revision as given."""
-        folder = self.folder
-        if folder is None:
-            return Model(self.model, self.revision, self.engine)
-        return Model(folder.name, self.revision or folder_digest(folder), self.engine)
-
     @property
     def parallel(self) -> int:
         """Enough for a full batch."""
         return self.batch_size
-
-    def pinned(self) -> Self:
-        """With the digest of the folder as its revision."""
-        return self.model_copy(update={"revision": self.identity.revision})
 
 
 class LabTeacherEndpoint(EndpointBase):
@@ -124,6 +96,7 @@ def _engine_of(value: object) -> str:
 Endpoint = Annotated[
     Annotated[OpenAIEndpoint, Tag("openai")]
     | Annotated[TransformersEndpoint, Tag("transformers")]
+    | Annotated[VLLMEndpoint, Tag("vllm")]
     | Annotated[LabTeacherEndpoint, Tag("lab_teacher")],
     Discriminator(_engine_of),
 ]
@@ -140,6 +113,18 @@ class Endpoints(Section):
     def of(self, role: Role) -> Endpoint | None:
         """The endpoint of a role."""
         return getattr(self, role)
+
+    @property
+    def take_turns(self) -> bool:
+        """Whether there are models that one after the other get the same device."""
+        mine = [end for end in (self.asker, self.thinker, self.expander, self.judge) if end is not None]
+        loaded = {end.model_dump_json(exclude={"licence", "price"}): end for end in mine}
+        shares: dict[int, float] = {}
+        for end in loaded.values():
+            if isinstance(end, VLLMEndpoint):
+                for place in end.places:
+                    shares[place] = shares.get(place, 0.0) + end.gpu_memory_utilization
+        return any(share > 1 + 1e-6 for share in shares.values())
 
     def pinned(self) -> Endpoints:
         """All of them pinned; see ``EndpointBase.pinned``."""

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +30,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """How a run ended, and the manifest of its sets; None where it was stopped before they were made."""
+    """How a run ended.
+
+    Attributes:
+        result: What the loop made of it.
+        sets: The manifest of its sets; None where it was stopped before they were made.
+        prefix_cache: See ``Meter``.
+    """
 
     result: RunResult
     sets: Mapping[str, Any] | None
+    prefix_cache: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
 
 def run(
@@ -76,14 +83,15 @@ def run(
         with rare_collections():
             result = asyncio.run(runner.run())
         if result.stopped:
-            return RunReport(result, None)
+            return RunReport(result, None, meter.prefix_cache)
         if config.source.shard is not None:
             store.notes.put(SOURCE_NOTE, str(runner.reader.whole))
 
         def tell(phase: str) -> None:
             meter.phase = phase
 
-        return RunReport(result, make_sets(StoredRun(run_dir, config, store), tell=tell))
+        sets = make_sets(StoredRun(run_dir, config, store), tell=tell)
+        return RunReport(result, sets, meter.prefix_cache)
 
 
 def as_shard(config: RunConfig, out: Path, shard: str | None) -> tuple[RunConfig, Path]:

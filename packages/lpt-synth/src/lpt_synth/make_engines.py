@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 from lpt_core import Prompt
 from lpt_synth.budget import Ledger
-from lpt_synth.config import LabTeacherEndpoint, OpenAIEndpoint, RunConfig, TransformersEndpoint
+from lpt_synth.config import (
+    Endpoint,
+    LabTeacherEndpoint,
+    OpenAIEndpoint,
+    RunConfig,
+    TransformersEndpoint,
+    VLLMEndpoint,
+)
 from lpt_synth.images import ImageCache
 from lpt_synth.meter import Meter
+from lpt_synth.prefix_cache import count_served
 from lpt_synth.stages.base import resolve_prompt
 from lpt_synth.store import Store
 from lpt_synth.types import Engine, Role
+
+if TYPE_CHECKING:
+    from lpt_synth.engines.in_vllm.turns import Turns
 
 
 def make_engines(config: RunConfig, store: Store, meter: Meter) -> dict[Role, Engine]:
@@ -44,14 +58,18 @@ class _Factory:
         )
         self._store = store
         self._notice = meter.notices.append
+        self._meter = meter
         self._loaded: dict[str, Engine] = {}
+        self._turns: Turns | None = None
 
-    def make(self, endpoint: OpenAIEndpoint | TransformersEndpoint | LabTeacherEndpoint) -> Engine:
+    def make(self, endpoint: Endpoint) -> Engine:
         """The engine of an endpoint."""
         if isinstance(endpoint, OpenAIEndpoint):
             return self._openai(endpoint)
         if isinstance(endpoint, TransformersEndpoint):
             return self._transformers(endpoint)
+        if isinstance(endpoint, VLLMEndpoint):
+            return self._vllm(endpoint)
         return self._lab_teacher(endpoint)
 
     def _openai(self, endpoint: OpenAIEndpoint) -> Engine:
@@ -73,6 +91,24 @@ class _Factory:
         if same not in self._loaded:
             self._loaded[same] = TransformersEngine(
                 endpoint, images=self._images.data_url, commit=self._ledger.commit, notice=self._notice
+            )
+        return self._loaded[same]
+
+    def _vllm(self, endpoint: VLLMEndpoint) -> Engine:
+        from lpt_synth.engines.in_vllm.turns import Turns
+        from lpt_synth.engines.vllm import VLLMEngine
+
+        self._turns = self._turns or Turns()
+        same = endpoint.model_dump_json(exclude={"licence", "price"})
+        if same not in self._loaded:
+            self._loaded[same] = VLLMEngine(
+                endpoint,
+                images=self._images.data_url,
+                commit=self._ledger.commit,
+                notice=self._notice,
+                count=partial(count_served, self._meter, self._store.notes),
+                turns=self._turns,
+                log=self._store.path.parent / "vllm.log",
             )
         return self._loaded[same]
 

@@ -35,6 +35,7 @@ class Meter:
         sent: HTTP requests sent in this run.
         cost: What this run has cost, in the currency of the prices.
         priced: Whether an endpoint has a price.
+        prefix_cache: By model in the process, tokens of all prompts and those that its prefix cache had.
         phase: What is done after all is answered: selecting, writing.
     """
 
@@ -46,6 +47,7 @@ class Meter:
     sent: int = 0
     cost: float = 0.0
     priced: bool = False
+    prefix_cache: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     phase: str = ""
     started: float = field(default_factory=time.monotonic)
     notices: list[str] = field(default_factory=list[str])

@@ -26,6 +26,7 @@ from lpt_synth.sources import SourceRow
 from lpt_synth.store import Store
 from lpt_synth.types import Completion, Engine, Outcome, Request, Role
 
+_WINDOW_OF_TURNS = 4096  # captions
 _GRACE_S = 20.0  # how long answers under way may take after a stop
 
 
@@ -129,7 +130,9 @@ class Runner:
     def _window(self) -> int:
         """How many captions are worked on at once: enough to fill every endpoint, few enough to hold."""
         ends = self.config.endpoints
-        return 2 * max(ends.asker.parallel, ends.thinker.parallel, ends.expander.parallel)
+        # Where models take turns, every window costs loading each of them.
+        least = _WINDOW_OF_TURNS if ends.take_turns else 0
+        return max(least, 2 * max(ends.asker.parallel, ends.thinker.parallel, ends.expander.parallel))
 
     def _count(self) -> int | None:
         """How many rows there are, if that is quickly told."""

@@ -108,8 +108,8 @@ def _absolute(data: Tree, base: Path) -> None:
 
 
 def _absolute_endpoint(end: Tree, base: Path) -> None:
-    fields = ("model",) if end.get("engine") == "transformers" else ("chat_template",)
-    for field in fields:
+    fields = {"transformers": ("model",), "vllm": ("model", "python")}
+    for field in fields.get(str(end.get("engine")), ("chat_template",)):
         value = end.get(field)
         if not isinstance(value, str) or not value:
             continue

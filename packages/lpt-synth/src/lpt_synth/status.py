@@ -12,6 +12,7 @@ from lpt_synth.captions import CaptionReader
 from lpt_synth.config import RunConfig
 from lpt_synth.flow import Flow, read_tree
 from lpt_synth.funnel import funnel
+from lpt_synth.prefix_cache import all_served
 from lpt_synth.rundir import RunDir
 from lpt_synth.store import Store
 from lpt_synth.types import CaptionTree
@@ -66,6 +67,7 @@ def status(run: RunDir) -> dict[str, Any]:
         usage = store.usage()
         sets = read_manifest(run)
         current = sets.get("made_from") == sets_mark(stored)
+        served = all_served(store.notes, config.endpoints)
         again = [{"stage": s, "reason": r, "requests": n} for s, r, n in store.asked_again()]
     return {
         "captions": tally["source.captions"],
@@ -82,6 +84,7 @@ def status(run: RunDir) -> dict[str, Any]:
         "input_tokens": sum(stage.input_tokens for stage in usage),
         "output_tokens": sum(stage.output_tokens for stage in usage),
         "cost": round(sum(stage.cost for stage in usage), 6),
+        "prefix_cache": [{"model": m, "tokens": t, "cached": c} for m, (t, c) in served.items()],
         "asked_again": again,
         "funnel": [{"step": s.key, "label": s.label, "count": s.count} for s in funnel(tally)],
         "problems": [str(problem) for problem in stored.reader.problems],

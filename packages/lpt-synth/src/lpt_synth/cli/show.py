@@ -19,6 +19,7 @@ from lpt_synth.jobs import RunReport
 from lpt_synth.merge import MergeReport
 from lpt_synth.meter import Meter, StageMeter
 from lpt_synth.plan import Plan
+from lpt_synth.prefix_cache import told
 
 _NAMES = {
     "ask": "questions",
@@ -161,6 +162,8 @@ def show_result(report: RunReport, out: Path, *, again: str, then: str = "") -> 
         console.print(
             f"{report.sets['sft']} SFT examples and {report.sets['pairs']} preference pairs in {out}/sets"
         )
+    for model, counts in report.prefix_cache.items():
+        console.print(told(model, *counts))
     result = report.result
     if result.done:
         if then:
@@ -206,6 +209,8 @@ def show_status(state: Mapping[str, Any]) -> None:
         f"{state['requests_sent']} requests sent, {_short(state['input_tokens'])} tokens in, "
         f"{_short(state['output_tokens'])} out, cost {state['cost']:.2f}"
     )
+    for row in state["prefix_cache"]:
+        console.print(told(row["model"], row["tokens"], row["cached"]))
     for row in state["asked_again"]:
         console.print(f"asked again: {row['requests']} requests of {row['stage']}, because {row['reason']}")
     for problem in state["problems"]:
