@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from lpt_core import READER_VERSION, ConfigError, DataError
+from lpt_core import ConfigError, DataError
 from lpt_eval.folder import RunFolder
 from lpt_eval.protocol import Protocol
 from lpt_eval.records import Item
-from lpt_eval.scoring import rescore
 
 MakeItem = Callable[..., Item]
 MakeRun = Callable[..., Path]
@@ -48,26 +47,6 @@ def test_a_folder_without_a_run_and_names_that_are_paths_are_refused(tmp_path: P
         RunFolder.existing(tmp_path)
     with pytest.raises(ConfigError, match="cannot be a benchmark's name"):
         RunFolder(tmp_path).rows("../secret")
-
-
-def test_scoring_again_changes_what_is_read_otherwise_and_nothing_else(
-    tmp_path: Path, make_item: MakeItem, make_run: MakeRun, protocol: Protocol
-) -> None:
-    items = [make_item(str(number)) for number in range(3)]
-    run = make_run(tmp_path / "run", {"toy": (items, ["+", "-", "x"])}, reader=0)
-    folder = RunFolder(run)
-    right = folder.rows("toy")
-    folder.write_rows(
-        "toy",
-        [
-            row.model_copy(update={"outcome": "unextractable", "option": None, "place": None, "reader": 0})
-            for row in right
-        ],
-    )
-    assert rescore(run) == 2
-    assert folder.rows("toy") == right
-    assert folder.info().reader == READER_VERSION
-    assert rescore(run) == 0
 
 
 def test_a_protocol_is_the_same_whatever_it_is_called(protocol: Protocol) -> None:

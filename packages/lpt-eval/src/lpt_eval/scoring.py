@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from lpt_core import (
     READER_VERSION,
@@ -16,7 +15,6 @@ from lpt_core import (
     split_thought,
 )
 from lpt_core.verify import judge
-from lpt_eval.folder import RunFolder
 from lpt_eval.protocol import Protocol, Reading
 from lpt_eval.records import Item, Outcome, Response, Row
 
@@ -100,38 +98,6 @@ def score_all(items: Iterable[Item], responses: Iterable[Response], protocol: Pr
         for response in responses
         if response.item_id in known
     ]
-
-
-def rescore(path: Path) -> int:
-    """Read all responses of a run again, with this version's reader, and write its rows anew.
-
-    Needs no model: the rows hold what was said.
-
-    Args:
-        path: The run's folder.
-
-    Returns:
-        How many rows have another outcome or option than before.
-
-    Raises:
-        LptError: The folder holds no run, or a file cannot be read or written.
-    """
-    folder = RunFolder.existing(path)
-    info = folder.info()
-    changed = 0
-    for benchmark, asked in info.benchmarks.items():
-        before = folder.rows(benchmark)
-        items = {item.id: item for item in folder.items(benchmark)}
-        if strange := [row.item_id for row in before if row.item_id not in items]:
-            raise DataError(f"{path}: rows of {benchmark} without an item: {', '.join(strange[:3])}.")
-        after = [score(items[row.item_id], row.response, asked.protocol) for row in before]
-        changed += sum(
-            (old.outcome, old.option) != (new.outcome, new.option)
-            for old, new in zip(before, after, strict=True)
-        )
-        folder.write_rows(benchmark, after)
-    folder.write_info(info.model_copy(update={"reader": READER_VERSION}))
-    return changed
 
 
 def _failed(response: Response) -> bool:

@@ -22,6 +22,14 @@ class Form(StrEnum):
 
     think = "think"
     direct = "direct"
+    native = "native"
+
+
+class Engine(StrEnum):
+    """What runs a model in this process."""
+
+    transformers = "transformers"
+    vllm = "vllm"
 
 
 class Dtype(StrEnum):
@@ -60,7 +68,7 @@ def run(
     protocol: Annotated[
         str | None, typer.Option(help="Words, sampling, pixels; see tasks. [default: the task's own]")
     ] = None,
-    form: Annotated[Form, typer.Option(help="Asked to think first, or to answer at once.")] = Form.think,
+    form: Annotated[Form, typer.Option(help="How an answer is asked for; see tasks.")] = Form.think,
     pixels: Annotated[
         str | None, typer.Option(metavar="RULE-LIMIT", help="area-512, longer_side-512 or none.")
     ] = None,
@@ -78,7 +86,18 @@ def run(
         str | None, typer.Option(metavar="NAME", help="The environment variable with the server's key.")
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests to the server at once.")] = 32,
-    batch_size: Annotated[int, typer.Option(min=1, help="Answers computed at once.")] = 16,
+    engine: Annotated[
+        Engine | None, typer.Option(help="What runs MODEL in this process. [default: transformers]")
+    ] = None,
+    engine_arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--engine-arg", metavar="NAME=VALUE", help="An argument of vLLM's LLM, as max_model_len=4096."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Answers computed at once. [default: 16, with vllm 256]")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="What the model computes in.")] = Dtype.auto,
     revision: Annotated[str | None, typer.Option(help="Of the model.")] = None,
@@ -89,7 +108,7 @@ def run(
 ) -> None:
     """Ask a model benchmarks and score it. Stopped or killed, the same line goes on where it was."""
     from lpt_eval.cli.running import Changes, run_command
-    from lpt_eval.models.options import Local, Server
+    from lpt_eval.models.options import reached
 
     changes = Changes(
         protocol=protocol,
@@ -103,11 +122,18 @@ def run(
         shuffles=shuffles,
         limit=limit,
     )
-    how: Local | Server = Local(
-        model, revision=revision, device=device, dtype=dtype.value, batch_size=batch_size
+    how = reached(
+        model,
+        server=server,
+        engine=engine and engine.value,
+        engine_args=engine_arg or (),
+        revision=revision,
+        api_key_env=api_key_env,
+        concurrency=concurrency,
+        device=device,
+        dtype=dtype.value,
+        batch_size=batch_size,
     )
-    if server is not None:
-        how = Server(model, server, revision=revision, api_key_env=api_key_env, concurrency=concurrency)
     within = run_command(how, task, changes, out, max_failures=max_failures, quiet=quiet)
     raise typer.Exit(0 if within else 1)
 
@@ -143,17 +169,43 @@ def compare(
 
 
 @app.command()
-def tasks() -> None:
-    """What can be asked, and under which protocols."""
-    from lpt_eval.benchmarks import KINDS
-    from lpt_eval.presets import NAMES
+def rescore(
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The run's folder.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN_DIR", help="A new folder; the run stays as it is.")
+    ] = None,
+) -> None:
+    """Read a run's answers again and tell what changed. Needs neither the model nor the pictures."""
+    from lpt_eval.cli.again import rescore_command
 
-    typer.echo("tasks (--task NAME or --task NAME=WHERE):")
-    for name, kind in KINDS.items():
-        typer.echo(f"  {name:<16} {kind.summary}")
-    typer.echo("protocols (--protocol NAME):")
-    for name, summary in NAMES.items():
-        typer.echo(f"  {name:<16} {summary}")
+    rescore_command(run, out)
+
+
+@app.command()
+def conformance(
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN_DIR]", help="A run, instead of the suite's own outputs.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Run outputs through lmms-eval's stock scorers, the authors' and ours, and tell where they differ."""
+    from lpt_eval.cli.conforming import conformance_command
+
+    raise typer.Exit(0 if conformance_command(run, as_json=as_json) else 1)
+
+
+@app.command()
+def tasks(
+    task: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show how this one is asked, to the word.")
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="Under this one. [default: the task's own]")] = None,
+    form: Annotated[Form, typer.Option(help="In this one.")] = Form.think,
+) -> None:
+    """What can be asked, under which protocols and in which forms."""
+    from lpt_eval.cli.listing import listed, shown
+
+    typer.echo(listed() if task is None else shown(task, protocol, form.value), nl=False)
 
 
 @app.command()
