@@ -28,6 +28,8 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _SENTENCES = 4
 _LONGEST = 600
 _WORDLESS = frozenset({"yes", "no", "not", "none", "the", "and"})
+_INTERJECTION = re.compile(r"(?:(?:wait|hm+|no|yes|well|oh|actually|okay|ok)[,;:]\s*)+", re.IGNORECASE)
+_LABEL = re.compile(r"[(\[] ?[A-Ja-j] ?[)\]]")
 _DENIAL = re.compile(r"\b(?:not|no|never|neither|nor|except|cannot|wrong|incorrect|instead of)\b|n't\b")
 
 
@@ -36,8 +38,8 @@ def last_named(thought: str, options: Sequence[str]) -> int | None:
 
     The last four sentences are read from the end. In each, lpt-core's reader of answers comes first ("so it
     is (B)", "the answer is: red"); where it finds nothing, the text of exactly one option among the words is
-    taken ("the square is red"), unless the sentence denies something. A sentence that names several options
-    ends the search: nothing is guessed.
+    taken ("the square is red"), unless the sentence denies something. A sentence that names several options,
+    or one in a way that cannot be read, ends the search: nothing is guessed.
 
     Args:
         thought: What a model wrote; never makes this raise.
@@ -45,7 +47,8 @@ def last_named(thought: str, options: Sequence[str]) -> int | None:
     """
     sentences = [part.strip() for part in _SENTENCE.split(thought.strip()) if part.strip()]
     for sentence in reversed(sentences[-_SENTENCES:]):
-        end = sentence[-_LONGEST:]
+        said = _INTERJECTION.match(sentence)  # "No, it is (B)" denies what stood before
+        end = sentence[said.end() if said else 0 :][-_LONGEST:]
         choice = read_choice(end, options)
         if choice.status == "found":
             return choice.option
@@ -55,7 +58,7 @@ def last_named(thought: str, options: Sequence[str]) -> int | None:
         found = _mentioned(words, tuple(options))
         if len(found) == 1 and not _DENIAL.search(words):
             return found.pop()
-        if found:
+        if found or _LABEL.search(end):
             return None
     return None
 
