@@ -9,7 +9,7 @@ from pathlib import Path
 from lpt_core import ConfigError
 from lpt_eval.alike import differences, named
 from lpt_eval.difference import PairDifference, pair_of
-from lpt_eval.runs import Run, load_run
+from lpt_eval.runs import Run, load_run, over_orders
 from lpt_eval.statistics import holm
 from lpt_eval.summary import DRAWS, RunSummary, summarise
 
@@ -36,13 +36,19 @@ class Comparison:
 
 
 def compare(
-    paths: Sequence[Path], *, allow_unlike: bool = False, draws: int = DRAWS, seed: int = 0
+    paths: Sequence[Path],
+    *,
+    allow_unlike: bool = False,
+    all_orders: bool = False,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> Comparison:
     """Compare runs with the first of them.
 
     Args:
         paths: The runs' folders; the first is what the others are measured by.
         allow_unlike: Compare what they have in common, though protocols, readers or questions differ.
+        all_orders: Count the answers under all orders of the options, not under the questions' own alone.
         draws: Resamples of the bootstrap.
         seed: Of these; the same seed gives the same intervals.
 
@@ -52,7 +58,17 @@ def compare(
     """
     if len(paths) < 2:
         raise ConfigError("a comparison needs two runs.")
-    return compare_runs(load_runs(paths), allow_unlike=allow_unlike, draws=draws, seed=seed)
+    runs = load_runs(paths)
+    if all_orders:
+        counts = [run.info.shuffles for run in runs]
+        if len(set(counts)) > 1:
+            listed = ", ".join(f"{run.name} over {count}" for run, count in zip(runs, counts, strict=True))
+            raise ConfigError(
+                f"these runs were not asked over as many orders of the options: {listed}.",
+                "leave --all-orders out",
+            )
+        runs = [over_orders(run) for run in runs]
+    return compare_runs(runs, allow_unlike=allow_unlike, draws=draws, seed=seed)
 
 
 def load_runs(paths: Sequence[Path]) -> list[Run]:

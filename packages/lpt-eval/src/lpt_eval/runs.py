@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +91,20 @@ def load_run(path: Path) -> Run:
     return Run(path=path, name=path.resolve().name, info=info, answers=answers)
 
 
+def over_orders(run: Run) -> Run:
+    """The run with its answers under all orders of the options: each order is so many more samples.
+
+    A question stays in its cluster: where that is resampled, its orders go together.
+    """
+    return replace(run, answers={name: _over(one, run.info.shuffles) for name, one in run.answers.items()})
+
+
+def _over(answers: Answers, orders: int) -> Answers:
+    every = [*answers.rows.values(), *answers.turned]
+    rows = {(row.item_id, row.shuffle * answers.n + row.sample): row for row in every}
+    return replace(answers, rows=rows, n=answers.n * orders, turned=())
+
+
 def _answers(folder: RunFolder, info: RunInfo, benchmark: str) -> Answers:
     asked, items = info.benchmarks[benchmark], folder.items(benchmark)
     where = f"{folder.path}: {benchmark}"
@@ -108,7 +122,7 @@ def _answers(folder: RunFolder, info: RunInfo, benchmark: str) -> Answers:
             raise DataError(
                 f"{where}: the rows were read by another version of the reader than run.json has."
             )
-        if row.item_id not in known or row.sample >= asked.protocol.n:
+        if row.item_id not in known or row.sample >= asked.protocol.n or row.shuffle >= info.shuffles:
             raise DataError(f"{where}: the row of {row.source_id}, sample {row.sample}, belongs to no item.")
         if (row.item_id, row.shuffle, row.sample) in found:
             raise DataError(f"{where}: item {row.source_id}, sample {row.sample}, has two rows.")

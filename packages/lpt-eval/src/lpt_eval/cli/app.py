@@ -144,6 +144,10 @@ def compare(
     allow_unlike: Annotated[
         bool, typer.Option("--allow-unlike", help="Compare what they share, though asked otherwise.")
     ] = False,
+    all_orders: Annotated[
+        bool,
+        typer.Option("--all-orders", help="Count all orders of the options, not the questions' own alone."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Tables in Markdown.")] = False,
     as_latex: Annotated[bool, typer.Option("--latex", help="Tables in LaTeX, with booktabs.")] = False,
@@ -162,6 +166,7 @@ def compare(
         formats=[name for name, asked in wanted.items() if asked],
         allow_unlike=allow_unlike,
         max_failures=max_failures,
+        all_orders=all_orders,
         draws=draws,
         seed=seed,
     )

@@ -22,6 +22,7 @@ def compare_command(
     formats: Sequence[str],
     allow_unlike: bool,
     max_failures: float,
+    all_orders: bool = False,
     draws: int,
     seed: int,
 ) -> bool:
@@ -31,6 +32,7 @@ def compare_command(
         paths: The runs' folders.
         formats: Which of "json", "markdown" and "latex" was asked for; at most one.
         allow_unlike: See ``compare``.
+        all_orders: See ``compare``.
         max_failures: The share of a benchmark's rows without an answer that is still taken.
         draws: See ``compare``.
         seed: See ``compare``.
@@ -43,7 +45,7 @@ def compare_command(
     """
     if len(formats) > 1:
         raise ConfigError(f"--{' and --'.join(formats)}: one of them at a time.")
-    made = compare(paths, allow_unlike=allow_unlike, draws=draws, seed=seed)
+    made = compare(paths, allow_unlike=allow_unlike, all_orders=all_orders, draws=draws, seed=seed)
     form = formats[0] if formats else "text"
     if form == "json":
         typer.echo(json.dumps(as_json(made), indent=2, ensure_ascii=False))

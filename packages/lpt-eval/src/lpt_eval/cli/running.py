@@ -118,7 +118,7 @@ def run_command(
     for one in asked:
         name = one.benchmark.name
         rows = folder.rows(name)
-        sys.stdout.write(_line(name, rows) + "\n")
+        sys.stdout.write(_line(name, rows) + "\n" + _by_order(rows))
         if len(rows) < info.expected(name):
             raise ConfigError(f"{name} has {len(rows)} rows of {info.expected(name)}.")
         within &= sum(row.outcome in FAILURES for row in rows) <= max_failures * len(rows)
@@ -136,6 +136,17 @@ def _line(name: str, rows: Sequence[Row]) -> str:
     if 0 < failed < len(rows):
         share += f" ({counts['correct'] / (len(rows) - failed):.1%} of those answered)"
     return f"{name}: {share}: {told}"
+
+
+def _by_order(rows: Sequence[Row]) -> str:
+    """A line with the accuracy under each order of the options, where there are several."""
+    hits: dict[int, list[bool]] = {}
+    for row in rows:
+        hits.setdefault(row.shuffle, []).append(row.outcome == "correct")
+    if len(hits) < 2:
+        return ""
+    shares = ", ".join(f"{sum(hits[order]) / len(hits[order]):.1%}" for order in sorted(hits))
+    return f"  correct under each order of the options: {shares}\n"
 
 
 def _pixels(text: str) -> PixelPolicy | None:
