@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,3 +105,68 @@ def lpt_eval() -> Callable[..., Ended]:
         return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
     return call
+
+
+class Scripted(ThreadingHTTPServer):
+    """A server of the OpenAI protocol that answers (A), or as it is told.
+
+    Attributes:
+        bodies: The requests that it answered.
+        keys: What it was sent as keys.
+        statuses: With these it refuses the first requests.
+        finish: How its answers end.
+        thought: What it gives apart as the thought.
+        say: From a request to the answer's text.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.bodies: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.statuses: list[int] = []
+        self.finish: str | None = "stop"
+        self.thought: str | None = None
+        self.say: Callable[[dict[str, Any]], str] = lambda body: "<answer>(A)</answer>"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Scripted
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._send(200, {"data": [{"id": "served"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.keys.append(self.headers.get("Authorization"))
+        if self.server.statuses:
+            self._send(self.server.statuses.pop(), {"error": "busy"})
+            return
+        self.server.bodies.append(body)
+        message = {"content": self.server.say(body), "reasoning_content": self.server.thought}
+        choice = {"message": message, "finish_reason": self.server.finish}
+        self._send(200, {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 4}})
+
+    def _send(self, status: int, value: object) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    with Scripted() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,66 +18,16 @@ from lpt_eval.presets import preset
 from lpt_synth.lab.world import World, write_held_out
 
 
-class Scripted(ThreadingHTTPServer):
-    """Answers (A), as told by ``script``: statuses that come first, and how it ends."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.bodies: list[dict] = []
-        self.keys: list[str | None] = []
-        self.statuses: list[int] = []
-        self.finish: str | None = "stop"
-        self.thought: str | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Scripted
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        self._send(200, {"data": [{"id": "served"}]})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.keys.append(self.headers.get("Authorization"))
-        if self.server.statuses:
-            self._send(self.server.statuses.pop(), {"error": "busy"})
-            return
-        self.server.bodies.append(body)
-        message = {"content": "<answer>(A)</answer>", "reasoning_content": self.server.thought}
-        choice = {"message": message, "finish_reason": self.server.finish}
-        self._send(200, {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 4}})
-
-    def _send(self, status: int, value: object) -> None:
-        data = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-
-@pytest.fixture
-def server():
-    with Scripted() as scripted:
-        thread = threading.Thread(target=scripted.serve_forever, daemon=True)
-        thread.start()
-        yield scripted
-        scripted.shutdown()
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def questions(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("lab")
     write_held_out(folder, World(split="test"), 2, per_scene=2)
     return folder
+
+
+@pytest.fixture
+def server(scripted):
+    return scripted
 
 
 @pytest.fixture
