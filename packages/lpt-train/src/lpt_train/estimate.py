@@ -7,15 +7,15 @@ more or less is to be expected, and the allocator's fragments come on top.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
-from typing import Literal
 
 from pydantic import JsonValue
 
 from lpt_train.config import ModelConfig, SFTConfig, StageConfig, TrainConfig
+from lpt_train.estimate_grpo import grpo_duration, grpo_memory
 from lpt_train.estimate_rows import workload_of
-from lpt_train.estimate_time import DEVICES, Calibration, Device, Duration, duration
+from lpt_train.estimate_time import DEVICES, Calibration, Device, Duration, Given, duration
 from lpt_train.shapes import Shapes, read_shapes
 
 GIB = 2**30
@@ -44,6 +44,9 @@ class Memory:
             devices, or in the buckets in which gradients travel.
         activations: What is kept of a micro-batch for the backward pass.
         logits: Scores of the tokens of the responses, and their gradients.
+        reference: Weights of a second model.
+        engine: What vLLM is given.
+        generation: What writing completions takes, before there is anything to learn from.
     """
 
     weights: float
@@ -52,6 +55,9 @@ class Memory:
     copies: float
     activations: float
     logits: float
+    reference: float = 0.0
+    engine: float = 0.0
+    generation: float = 0.0
 
     @property
     def states(self) -> float:
@@ -61,7 +67,8 @@ class Memory:
     @property
     def total(self) -> float:
         """At the peak."""
-        return self.states + self.copies + self.activations + self.logits
+        always = self.states + self.copies + self.reference + self.engine
+        return always + max(self.generation, self.activations + self.logits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +109,10 @@ class Estimate:
         lines = [f"{name:<12} {count / 1e9:8.3f} G weights" for name, count in self.parameters.items()]
         for name, need in self.stages.items():
             lines.append(f"\n{name}, on each device:")
-            lines += [f"  {part:<12} {size / GIB:7.1f} GiB" for part, size in asdict(need).items()]
+            lines += [f"  {part:<12} {size / GIB:7.1f} GiB" for part, size in asdict(need).items() if size]
             lines.append(f"  {'total':<12} {need.total / GIB:7.1f} GiB: {_verdict(need.total, memory)}")
             if name in self.times:
-                lines += _told(self.times[name], probed=self.measured is not None)
+                lines += _told(self.times[name], name, probed=self.measured is not None)
         if self.measured is not None:
             lines.append(
                 f"\nmeasured on {self.measured.device}: {self.measured.rate / 1e12:.3g} x 10^12 operations a "
@@ -114,12 +121,15 @@ class Estimate:
         return "\n".join(lines) + "\n"
 
 
-def _told(time: Duration, *, probed: bool) -> list[str]:
+def _told(time: Duration, stage: str, *, probed: bool) -> list[str]:
     worst, likely, best = (str(timedelta(seconds=max(1, round(one)))) for one in time.seconds)
     said = f"{likely}" if probed else f"{likely}, between {best} and {worst}"
     how = "as a probe measured" if probed else "by the device's data sheet, 25 to 50 % of it reached"
+    rows = "rows"
+    if stage == "grpo":
+        rows, how = "completions", "by the data sheet; of a quarter to all of max_completion_tokens"
     lines = [
-        f"  {'rows':<12} {time.rows:>7,}, {time.tokens / 1e6:.2f} M tokens in {time.updates:,} updates",
+        f"  {rows:<12} {time.rows:>7,}, {time.tokens / 1e6:.2f} M tokens in {time.updates:,} updates",
         f"  {'arithmetic':<12} {time.operations / 1e15:7.3g} x 10^15 operations",
         f"  {'time':<12} {said}, {how}",
     ]
@@ -167,7 +177,8 @@ def estimate(
     }
     if config.model.lora is not None:
         parameters["adapters"] = trained
-    kinds: tuple[tuple[Literal["sft", "dpo"], StageConfig, int], ...] = (
+    device = device or DEVICES["h100"]
+    kinds: tuple[tuple[Given, StageConfig, int], ...] = (
         ("sft", config.sft, 1),
         ("dpo", config.dpo, 2),  # chosen and rejected, shared or not: the longest have little in common
     )
@@ -184,10 +195,17 @@ def estimate(
                 name,
                 shapes,
                 work,
-                device=device or DEVICES["h100"],
+                device=device,
                 devices=devices,
                 calibration=measured,
             )
+    stages["grpo"] = replace(
+        _memory(config, config.grpo, shapes, trained, frozen, 1, devices, sharded),
+        **grpo_memory(config, shapes, device=device, devices=devices, sharded=sharded),
+    )
+    prompts = workload_of(config, "grpo", shapes, devices=devices)
+    if prompts is not None and measured is None:  # a probe writes no completions
+        times["grpo"] = grpo_duration(config, shapes, prompts, device=device, devices=devices)
     return Estimate(parameters, stages, times, measured)
 
 

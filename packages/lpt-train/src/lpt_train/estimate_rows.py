@@ -20,10 +20,10 @@ from lpt_core import ImageRef, Message, ResponseSegment, resized_size
 from lpt_core.image_files import header_size
 from lpt_train.config import StageConfig, TrainConfig
 from lpt_train.order import LengthOrder
-from lpt_train.rows import read_pairs, read_sft
+from lpt_train.rows import read_pairs, read_prompts, read_sft
 from lpt_train.shapes import Shapes
 
-Stage = Literal["sft", "dpo"]
+Stage = Literal["sft", "dpo", "grpo"]
 
 SAMPLE = 2000
 """Rows that are counted of a larger set."""
@@ -45,7 +45,7 @@ class Workload:
         squares: Sum of the squares of the sequences' lengths, for attention.
         image_tokens: Of them, those of images.
         images: How many images there are that differ.
-        scored: Tokens of the responses, which the head is applied to.
+        scored: Tokens of the responses, which the head is applied to; prompts have none yet.
         padded: Places that are computed for each token.
     """
 
@@ -73,7 +73,8 @@ def workload_of(config: TrainConfig, stage: Stage, shapes: Shapes, *, devices: i
     Raises:
         DataError: The rows or their images cannot be read.
     """
-    section: StageConfig = config.sft if stage == "sft" else config.dpo
+    sections: dict[Stage, StageConfig] = {"sft": config.sft, "dpo": config.dpo, "grpo": config.grpo}
+    section = sections[stage]
     if section.data is None or not section.data.is_file():
         return None
     count = _Count(config, shapes)
@@ -81,6 +82,10 @@ def workload_of(config: TrainConfig, stage: Stage, shapes: Shapes, *, devices: i
         examples = read_sft(section.data)
         every = len(examples)
         rows = [count.example(row.prompt, row.response, row.image) for row in _some(examples)]
+    elif stage == "grpo":
+        prompts = read_prompts(section.data)
+        every = len(prompts)
+        rows = [count.prompt(row.prompt, row.image) for row in _some(prompts)]
     else:
         pairs = [pair for pair in read_pairs(section.data) if pair.kind in config.dpo.kinds]
         every = len(pairs)
@@ -142,6 +147,12 @@ class _Count:
         scored = self._text("".join(segment.text for segment in response)) + 1
         tokens = self._prompt(prompt) + pieces + scored
         return _Row(tokens, tokens**2, pieces, scored, image.sha256)
+
+    def prompt(self, prompt: Sequence[Message], image: ImageRef) -> _Row:
+        """What a question that waits for answers has."""
+        pieces = self._image(image)
+        tokens = self._prompt(prompt) + pieces
+        return _Row(tokens, tokens**2, pieces, 0, image.sha256)
 
     def pair(
         self, prompt: Sequence[Message], responses: Sequence[Sequence[ResponseSegment]], image: ImageRef

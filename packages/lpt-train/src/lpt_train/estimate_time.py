@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
 
 from lpt_train.config import StageConfig, TrainConfig
-from lpt_train.estimate_rows import Stage, Workload
+from lpt_train.estimate_rows import Workload
 from lpt_train.shapes import Shapes
+
+Given = Literal["sft", "dpo"]
+"""The stages whose responses are there beforehand."""
 
 REACHED = (0.25, 0.35, 0.5)
 """Share of a device's arithmetic that a training is taken to reach: at worst, likely, at best."""
@@ -28,20 +32,22 @@ class Device:
         memory: GiB.
         half: 10^12 operations a second in bfloat16, dense.
         single: The same in float32.
+        bandwidth: 10^9 bytes a second, of its memory.
     """
 
     memory: float
     half: float
     single: float
+    bandwidth: float
 
 
 DEVICES = {
-    "a40": Device(48, 149.7, 37.4),
-    "a100": Device(80, 312, 19.5),
-    "h100": Device(80, 989, 67),
-    "h200": Device(139, 989, 67),
-    "l40s": Device(48, 362, 91.6),
-    "rtx4090": Device(24, 165, 82.6),
+    "a40": Device(48, 149.7, 37.4, 696),
+    "a100": Device(80, 312, 19.5, 2039),
+    "h100": Device(80, 989, 67, 3350),
+    "h200": Device(139, 989, 67, 4800),
+    "l40s": Device(48, 362, 91.6, 864),
+    "rtx4090": Device(24, 165, 82.6, 1008),
 }
 
 
@@ -92,7 +98,7 @@ class Duration:
 
 
 def operations(
-    config: TrainConfig, stage: Stage, shapes: Shapes, work: Workload, *, reference: bool = False
+    config: TrainConfig, stage: Given, shapes: Shapes, work: Workload, *, reference: bool = False
 ) -> float:
     """Floating point operations of one pass over the rows.
 
@@ -122,7 +128,7 @@ def operations(
 
 def duration(
     config: TrainConfig,
-    stage: Stage,
+    stage: Given,
     shapes: Shapes,
     work: Workload,
     *,
