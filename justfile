@@ -21,6 +21,10 @@ isolated:
 build:
     uv build --all-packages --no-sources
 
+# What must hold before a package is released; `--tag lpt-core-v0.1.0` as the workflow of that tag does.
+release-check package *args:
+    uv run python .ci/release_check.py {{ package }} {{ args }}
+
 # Build each wheel, install it in a clean environment, use it there.
 wheels:
     uv run pytest -q tests/workspace/test_wheels.py
@@ -32,6 +36,10 @@ bench *args:
 # A million stored continuations: selection, export, resume (about twenty minutes).
 bench-scale *args:
     uv run python tests/benchmarks/scale.py {{ args }}
+
+# The loop in the lab: six models, three seeds, compared; writes docs/explanation/lab-study.md (under an hour).
+study *args:
+    uv run python docs/study/study.py --page {{ args }}
 
 # Rewrite what is generated from code.
 generate:
