@@ -6,6 +6,7 @@ uv run python docs/generate.py --check    # fail if a page is not current
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import types
@@ -19,6 +20,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from lpt_core import Sampling
+from lpt_eval import native, presets
+from lpt_eval.cli import listing
 from lpt_synth import config
 from lpt_train import config as train
 from lpt_train import evaluate
@@ -66,6 +69,7 @@ TRAIN_COMMANDS = (
     *("sft", "dpo", "grpo", "lint", "preview", "estimate", "merge", "launch"),
     *("import-recipe", "show-recipe"),
 )
+EVAL_COMMANDS = ("run", "compare", "report", "rescore", "tasks", "conformance")
 
 
 def pages() -> dict[str, str]:
@@ -79,6 +83,8 @@ def pages() -> dict[str, str]:
         "train-recipes.md": recipes("Recipes of lpt-train", "lpt_train"),
         "train-commands.md": commands("lpt-train", TRAIN_COMMANDS),
         "behaviours.md": behaviours.page(),
+        "eval-commands.md": commands("lpt-eval", EVAL_COMMANDS),
+        "eval-protocols.md": protocols(),
         "lab-student.md": student.page(record),
         "lab-student.svg": student.curve(record),
     }
@@ -161,6 +167,52 @@ def commands(program: str, verbs: tuple[str, ...]) -> str:
         said = subprocess.run(command, capture_output=True, text=True, check=True, env={"COLUMNS": "100"})
         lines += ["", f"## {program} {verb}", "", "```text", said.stdout.rstrip(), "```"]
     return "\n".join(lines) + "\n"
+
+
+def protocols() -> str:
+    """Every protocol that ships, and its words."""
+    lines = [
+        "# Protocols",
+        "",
+        "A protocol is all that makes two numbers comparable: the words, how answers are drawn, how",
+        "images are made smaller, and where an answer may stand. `--protocol` and `--form` choose one. Each",
+        "row below is another protocol with another fingerprint, and `compare` refuses runs under unlike",
+        "ones. Made from the code; `lpt-eval tasks NAME --protocol P --form F` shows the same of one task.",
+        "",
+        "The system prompts are LPT's own, which its training sets have. Of the authors' words those are",
+        "kept that their paper and code add to each question: how to answer, and what precedes the options.",
+        "",
+        *(f"- `{name}`: {summary}." for name, summary in presets.NAMES.items()),
+        *(f"- `{form}`: {summary}." for form, summary in presets.FORMS.items()),
+        "",
+        "| protocol | form | sampling | images | the answer is what stands |",
+        "|---|---|---|---|---|",
+    ]
+    for name in presets.NAMES:
+        for form in presets.FORMS:
+            one = presets.preset(name, form, "vstar")
+            images = "" if one.pixels is None else one.pixels.label
+            cells = (f"`{name}`", f"`{form}`", listing.sampling(one), images, listing.READINGS[one.reading])
+            lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "MMLU-Pro has no images, 2048 tokens in every protocol, and in its native form "
+        f"the answer is what stands {listing.READINGS['phrase']}.",
+        "",
+        "## Words of the forms with tags",
+    ]
+    for name, form in itertools.product(presets.NAMES, ("think", "direct")):
+        for benchmark, title in (("vstar", "images"), ("mmlu_pro", "MMLU-Pro")):
+            one = presets.preset(name, form, benchmark)
+            lines += ["", f"### {name}, {form}, {title}", "", *_words(one.system, one.template)]
+    lines += ["", "## Native words", "", "Without a system prompt. MMLU-Pro's are without its five examples."]
+    for benchmark, words in native.NATIVE.items():
+        lines += ["", f"### {benchmark}", "", *_words(words.template)]
+    return "\n".join(lines) + "\n"
+
+
+def _words(*texts: str) -> list[str]:
+    return ["```text", *"\n\n".join(texts).splitlines(), "```"]
 
 
 def main() -> int:

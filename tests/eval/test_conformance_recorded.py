@@ -1,4 +1,4 @@
-"""What a real model said (Qwen2.5-VL-7B-Instruct, 240 thoughts recorded by the paper's authors), by each scorer."""
+"""What each scorer makes of a real model: 240 thoughts of Qwen2.5-VL-7B-Instruct, recorded by the authors."""
 
 from __future__ import annotations
 
