@@ -5,6 +5,7 @@ import json
 import random
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -241,3 +242,165 @@ def a_config(play: PlayServer, tmp_path: Path) -> Callable[..., RunConfig]:
         return RunConfig.model_validate_json(json.dumps(data))
 
     return make
+
+
+# ---- a server that speaks OpenAI's batch protocol ----------------------------------------------------
+
+
+class BatchServer:
+    """Files and batches as OpenAI's API has them; a batch is worked on when it is looked at.
+
+    Attributes:
+        answer: Makes (status, body) of a request's body.
+        play: What is planned for the batches to come, from the front: "expired", "cancelled", "failed",
+            "lost" (created, and nobody is told), "half" (completed, and half of the lines are in no file),
+            "late" (expired before anything was answered), "refused" (not created).
+        looks: How often a batch is looked at until it has ended.
+    """
+
+    def __init__(self, answer: Callable[[dict[str, Any]], tuple[int, Any]]) -> None:
+        self.answer = answer
+        self.play: list[str] = []
+        self.looks = 2
+        self.url = ""
+        self.files: dict[str, bytes] = {}
+        self.batches: dict[str, dict[str, Any]] = {}
+        self.calls: list[str] = []
+        self.faults: list[int] = []
+        self.on_create: Callable[[], None] = lambda: None
+        self.errors: list[dict[str, Any]] = []
+
+    @property
+    def lines(self) -> list[str]:
+        """The ``custom_id`` of every line of every batch that was created."""
+        return [line["custom_id"] for batch in self.batches.values() for line in self.asked(batch)]
+
+    def asked(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
+
+    async def handle(self, request: Any) -> Any:
+        from aiohttp import web
+
+        path = request.path.removeprefix("/v1/")
+        self.calls.append(f"{request.method} {path}")
+        if self.faults and (status := self.faults.pop(0)):
+            return web.json_response({"error": {"message": "planned"}}, status=status)
+        parts = path.split("/")
+        if request.method == "POST":
+            made = self._file(await request.post()) if path == "files" else self._create(await request.json())
+        elif parts[0] == "files":
+            return web.Response(body=self.files[parts[1]])
+        else:
+            made = self._list(request.query) if len(parts) == 1 else self._look(parts[1])
+        if made is None:
+            request.transport.abort()
+            return web.Response()
+        status, body = made
+        return web.json_response(body, status=status)
+
+    def _file(self, form: Any) -> tuple[int, Any]:
+        assert form["purpose"] == "batch"
+        name = f"file-{len(self.files)}"
+        self.files[name] = form["file"].file.read()
+        return 200, {"id": name, "object": "file"}
+
+    def _create(self, body: dict[str, Any]) -> tuple[int, Any] | None:
+        assert body["completion_window"] == "24h"
+        lines = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
+        assert all((line["method"], line["url"]) == ("POST", body["endpoint"]) for line in lines)
+        assert len({line["custom_id"] for line in lines}) == len(lines)
+        fate = self.play.pop(0) if self.play else "completed"
+        if fate == "refused":
+            return 400, {"error": {"message": "billing hard limit", "code": "billing"}}
+        name = f"batch_{len(self.batches)}"
+        self.batches[name] = body | {
+            "id": name,
+            "object": "batch",
+            "created_at": time.time(),
+            "status": "validating",
+            "fate": "completed" if fate == "lost" else fate,
+            "looks": 1 if fate == "failed" else self.looks,
+            "request_counts": {"total": len(lines), "completed": 0, "failed": 0},
+        }
+        self.on_create()
+        return None if fate == "lost" else (200, self.batches[name])
+
+    def _list(self, query: Any) -> tuple[int, Any]:
+        names = list(reversed(self.batches))
+        if after := query.get("after"):
+            names = names[names.index(after) + 1 :]
+        limit = min(int(query.get("limit", 20)), 3)  # short pages, so that they are turned
+        rows = [self.batches[name] for name in names[:limit]]
+        return 200, {"object": "list", "data": rows, "has_more": len(names) > limit}
+
+    def _look(self, name: str) -> tuple[int, Any]:
+        batch = self.batches.get(name)
+        if batch is None or batch["fate"] == "missing":
+            return 404, {"error": {"message": "No batch found"}}
+        batch["looks"] -= 1
+        if batch["looks"] <= 0 and "output_file_id" not in batch:
+            self._work(batch)
+        elif batch["looks"] > 0:
+            batch["status"] = "in_progress"
+        return 200, batch
+
+    def _work(self, batch: dict[str, Any]) -> None:
+        fate, lines = batch["fate"], self.asked(batch)
+        batch |= {"status": {"half": "completed", "late": "expired"}.get(fate, fate), "output_file_id": None}
+        if fate == "failed":
+            batch["errors"] = {"object": "list", "data": self.errors}
+            return
+        if fate in ("expired", "cancelled", "half"):
+            lines = lines[::2]
+        if fate == "late":
+            lines = []
+        good, bad = [], []
+        for line in reversed(lines):  # in any order
+            status, body = self.answer(line["body"])
+            response = {"status_code": status, "request_id": "r", "body": body}
+            row = {"id": "x", "custom_id": line["custom_id"], "response": response, "error": None}
+            (good if status == 200 else bad).append(json.dumps(row))
+        batch["request_counts"] |= {"completed": len(good), "failed": len(bad)}
+        for field, rows in (("output_file_id", good), ("error_file_id", bad)):
+            if rows:
+                batch[field] = f"file-{field}-{batch['id']}"
+                self.files[batch[field]] = "\n".join(rows).encode()
+
+
+@pytest.fixture
+def batch_server() -> Iterator[Callable[..., BatchServer]]:
+    """Starts such servers, each in a thread of its own."""
+    from aiohttp import web
+
+    stops: list[Callable[[], None]] = []
+
+    def start(answer: Callable[[dict[str, Any]], tuple[int, Any]]) -> BatchServer:
+        server, loop = BatchServer(answer), asyncio.new_event_loop()
+        up, stop = threading.Event(), asyncio.Event()
+
+        async def serve() -> None:
+            app = web.Application(client_max_size=2**26)
+            app.router.add_route("*", "/{path:.*}", server.handle)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+            up.set()
+            await stop.wait()
+            await runner.cleanup()
+
+        thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+        thread.start()
+        assert up.wait(10)
+
+        def end() -> None:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(10)
+            loop.close()
+
+        stops.append(end)
+        return server
+
+    yield start
+    for end in stops:
+        end()

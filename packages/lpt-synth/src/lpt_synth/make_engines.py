@@ -20,7 +20,7 @@ from lpt_synth.meter import Meter
 from lpt_synth.prefix_cache import count_served
 from lpt_synth.stages.base import resolve_prompt
 from lpt_synth.store import Store
-from lpt_synth.types import Engine, Role
+from lpt_synth.types import Completion, Engine, Role
 
 if TYPE_CHECKING:
     from lpt_synth.engines.in_vllm.turns import Turns
@@ -75,6 +75,8 @@ class _Factory:
     def _openai(self, endpoint: OpenAIEndpoint) -> Engine:
         from lpt_synth.engines.openai import OpenAIEngine
 
+        if endpoint.batch is not None:
+            return self._openai_batch(endpoint)
         return OpenAIEngine(
             endpoint,
             images=self._images.data_url,
@@ -83,6 +85,27 @@ class _Factory:
             notice=self._notice,
             instruct=self._instruct,
         )
+
+    def _openai_batch(self, endpoint: OpenAIEndpoint) -> Engine:
+        from lpt_synth.engines.openai_batch import OpenAIBatchEngine, of_line
+
+        same = endpoint.model_dump_json(exclude={"licence", "price"})
+        if same in self._loaded:
+            return self._loaded[same]
+        self._loaded[same] = OpenAIBatchEngine(
+            endpoint,
+            images=self._images.data_url,
+            journal=self._store.notes,
+            known=lambda name: self._answered(*of_line(name)),
+            commit=self._ledger.commit,
+            notice=self._notice,
+            progress=partial(self._meter.batches.__setitem__, same),
+            instruct=self._instruct,
+        )
+        return self._loaded[same]
+
+    def _answered(self, key: str, sample: int) -> bool:
+        return isinstance(self._store.get(key).get(sample), Completion)
 
     def _transformers(self, endpoint: TransformersEndpoint) -> Engine:
         from lpt_synth.engines.transformers import TransformersEngine

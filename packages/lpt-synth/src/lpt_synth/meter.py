@@ -36,6 +36,7 @@ class Meter:
         cost: What this run has cost, in the currency of the prices.
         priced: Whether an endpoint has a price.
         prefix_cache: By model in the process, tokens of all prompts and those that its prefix cache had.
+        batches: By endpoint, what is under way in batches: batches, requests done, requests.
         phase: What is done after all is answered: selecting, writing.
     """
 
@@ -48,6 +49,7 @@ class Meter:
     cost: float = 0.0
     priced: bool = False
     prefix_cache: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    batches: dict[str, tuple[int, int, int]] = field(default_factory=dict[str, tuple[int, int, int]])
     phase: str = ""
     started: float = field(default_factory=time.monotonic)
     notices: list[str] = field(default_factory=list[str])

@@ -246,9 +246,25 @@ class Notes:
 
     def put(self, key: str, value: str) -> None:
         """Keep the value; it is written with what is written next, and nobody waits for it."""
-        self._store.writer.enqueue([("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, value))])
+        self._store.writer.enqueue([(_PUT_NOTE, (key, value))])
+
+    async def keep(self, key: str, value: str) -> None:
+        """Keep the value; when this returns, it is on disk."""
+        await self._store.writer.write([(_PUT_NOTE, (key, value))])
+
+    async def drop(self, key: str) -> None:
+        """Forget the key."""
+        await self._store.writer.write([("DELETE FROM notes WHERE name = ?", (key,))])
+
+    def under(self, prefix: str) -> dict[str, str]:
+        """All that was put under keys that begin so."""
+        rows = self._store.query(
+            "SELECT name, value FROM notes WHERE substr(name, 1, ?) = ? ORDER BY name", (len(prefix), prefix)
+        )
+        return {name: value for name, value in rows}
 
 
+_PUT_NOTE = "INSERT OR REPLACE INTO notes VALUES (?, ?)"
 _PUT_REQUEST = "INSERT OR IGNORE INTO requests (key, stage, item, parts) VALUES (?, ?, ?, ?)"
 _PUT_OUTCOME = (
     "INSERT INTO outcomes (key, sample, ok, text, detail, status) VALUES (?, ?, ?, ?, ?, ?) "

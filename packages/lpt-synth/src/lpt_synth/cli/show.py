@@ -98,6 +98,9 @@ def _totals(meter: Meter) -> str:
         parts.append(meter.phase)
     if meter.priced:
         parts.append(f"cost {meter.cost:.2f}")
+    under_way, done, total = (sum(column) for column in zip((0, 0, 0), *meter.batches.values(), strict=True))
+    if under_way:
+        parts.append(f"batches under way {under_way} ({done:,} of {total:,} answered)")
     left = meter.seconds_left
     if left is not None and not meter.phase and meter.captions_done != meter.captions:
         parts.append(f"about {_clock(left)} left")

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, cast, get_args
 
 from lpt_core import Message, Prompt, Sampling
 from lpt_synth.engines.wire import Choice
-from lpt_synth.types import Request
+from lpt_synth.types import NOT_CONTINUED, Completion, Request
 
 Mode = Literal["continue_final_message", "prefix", "completions", "instruct", "none"]
 """How a prefill is sent.
@@ -132,6 +132,18 @@ def full_text(choice: Choice, prefill: str, mode: Mode | None) -> str:
         return content
     opening = "" if prefill and thought_is_open(prefill) else THINK
     return f"{opening}{reasoning}{END_THINK}{content}" if content else f"{opening}{reasoning}"
+
+
+def completion_of(choice: Choice, prefill: str, mode: Mode | None) -> Completion:
+    """The outcome that a choice is: what follows the prefill; all of it where it does not go on from that."""
+    text = full_text(choice, prefill, mode)
+    if not prefill:
+        return Completion(text, choice.finish_reason)
+    rest = following(prefill, text)
+    if rest is None:
+        # Paid for, and what the model says: kept as it is, for the stage to drop.
+        return Completion(text, NOT_CONTINUED)
+    return Completion(rest, choice.finish_reason)
 
 
 def following(prefill: str, text: str) -> str | None:

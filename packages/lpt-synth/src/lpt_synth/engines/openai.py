@@ -10,13 +10,13 @@ from lpt_synth.config import OpenAIEndpoint
 from lpt_synth.engines import wire
 from lpt_synth.engines.compose import Composer, encode
 from lpt_synth.engines.connection import stop_error
-from lpt_synth.engines.continuation import Forgetful, Mode, ProbeMemory, following, full_text
+from lpt_synth.engines.continuation import Forgetful, Mode, ProbeMemory, completion_of
 from lpt_synth.engines.faults import Fault
 from lpt_synth.engines.jobs import Ask, Job, together
 from lpt_synth.engines.probe import Modes
 from lpt_synth.engines.retry import Health, backoff_s
 from lpt_synth.engines.servers import Servers
-from lpt_synth.types import NOT_CONTINUED, Completion, Failure, Outcome, Reply, Request
+from lpt_synth.types import Failure, Outcome, Reply, Request
 
 Commit = Callable[[Request, Sequence[int], Reply], Awaitable[None]]
 """Makes a part of a reply durable: the request, the samples that the part answers, and the part."""
@@ -214,7 +214,7 @@ class OpenAIEngine:
         for sample, choice in zip(ask.samples, answer.choices, strict=False):
             if choice is not None:
                 samples.append(sample)
-                outcomes.append(self._outcome(job, choice))
+                outcomes.append(completion_of(choice, job.request.prefill, job.mode))
         self._learn(ask)
         await self._deliver(ask, tuple(samples), tuple(outcomes), answer.model)
         if len(samples) == len(ask.samples):
@@ -226,17 +226,6 @@ class OpenAIEngine:
             self._leave_out("n", f"{self._where} gives fewer samples than n: they are asked for singly")
             return None
         return Fault("malformed", "a choice holds no text")
-
-    def _outcome(self, job: Job, choice: wire.Choice) -> Outcome:
-        prefill = job.request.prefill
-        text = full_text(choice, prefill, job.mode)
-        if prefill and job.probe is None:
-            rest = following(prefill, text)
-            if rest is None:
-                # Paid for, and what the model says: kept as it is, for the stage to drop.
-                return Completion(text, NOT_CONTINUED)
-            text = rest
-        return Completion(text, choice.finish_reason)
 
     async def _deliver(
         self, ask: Ask, samples: tuple[int, ...], outcomes: tuple[Outcome, ...], model: str
