@@ -92,7 +92,7 @@ BACKTRACKING: Table = (
             r"\bi(?:'m| am| was| might be| may be| must be| might have been| may have been| must have been)"
             r" (?:just |probably |perhaps )?(?:wrong|mistaken|miscounting|mixing|confus|misread"
             r"|misinterpret|overthinking"
-            r"|overcomplicat)"
+            r"|overcomplicat|too (?:quick|fast|hasty))"
         ),
     ),
     (

@@ -198,6 +198,28 @@ def export(
 
 
 @app.command()
+def report(
+    run_dir: RunArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The file.  [default: RUN_DIR/report.html]")
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="What it is called.  [default: the directory's name]")
+    ] = None,
+    images_mb: Annotated[float, typer.Option(min=0, help="The most that small pictures may take.")] = 16,
+) -> None:
+    """Write one HTML file with a run's figures and a gallery of its thoughts; it opens anywhere."""
+    from lpt_synth.report import report as report_job
+    from lpt_synth.rundir import RunDir
+
+    made = report_job(RunDir(run_dir), out, title=title, image_bytes=round(images_mb * 1e6))
+    without = f", {made.without} pictures left out" if made.without else ""
+    typer.echo(
+        f"wrote {made.to} ({made.size / 1e6:.1f} MB): {made.thoughts} thoughts, {made.pairs} pairs{without}"
+    )
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The demonstration's folder.")] = Path(
         "lpt-demo"
