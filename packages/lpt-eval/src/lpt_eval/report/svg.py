@@ -13,7 +13,7 @@ from math import ceil, floor, isfinite, log10
 
 from lpt_eval.report.markup import Attribute, Markup, clipped, element
 
-_NARROW, _WIDE = 44, 96
+_NARROW, _WIDE = 44, 52
 """The most characters of a line's words on a narrow screen, and on a wide one."""
 _GROUP, _ROW, _AXIS = 30, 44, 24
 _BAR = 14
