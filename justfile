@@ -41,6 +41,10 @@ bench-scale *args:
 study *args:
     uv run python docs/study/study.py --page {{ args }}
 
+# The documentation as a site, in build/site; `just docs serve` shows it while you write.
+docs verb="build":
+    NO_MKDOCS_2_WARNING=1 uv run mkdocs {{ verb }}
+
 # Rewrite what is generated from code.
 generate:
     uv run python -m lpt_core.schemas
