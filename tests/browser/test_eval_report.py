@@ -15,7 +15,10 @@ from lpt_eval.records import BenchmarkRun, Item, ModelIdentity, Response, RunInf
 from lpt_eval.report import write_report
 from lpt_eval.scoring import score
 
-HOSTILE = "</script><script>window.owned=1</script><img src=x onerror='window.owned=1'>\"><svg onload=window.owned=1>"
+HOSTILE = (
+    "</script><script>window.owned=1</script><img src=x onerror='window.owned=1'>"
+    '"><svg onload=window.owned=1>'
+)
 WORD = "W" * 300
 """A word that no line can hold."""
 
