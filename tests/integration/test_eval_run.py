@@ -188,45 +188,27 @@ def test_what_a_checkpoint_was_taught_with_is_told_where_it_differs(ask, whole, 
 
 
 @pytest.mark.slow
-def test_the_command_line_runs_it(questions, tmp_path, monkeypatch, capfd) -> None:
-    from lpt_eval.cli import main
-
-    line = [
-        "lpt-eval",
-        "run",
-        str(STUDENT),
-        "--task",
-        f"mcq_file={questions}",
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    monkeypatch.setattr("sys.argv", [*line, "--max-tokens", "60", "--limit", "4", "--device", "cpu"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    told = capfd.readouterr()
-    assert ended.value.code == 0, told.err
-    assert "mcq_file: " in told.out
-    assert told.err == ""
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["benchmarks"]["mcq_file"]["items"] == 4
+def test_the_command_line_runs_it_over_two_orders(lpt_eval, questions, tmp_path) -> None:
+    out = tmp_path / "run"
+    how = ("--device", "cpu", "--task", f"mcq_file={questions}", "--max-tokens", "60")
+    ended = lpt_eval("run", STUDENT, *how, "--limit", "4", "--shuffles", "2", "--out", out)
+    assert (ended.status, ended.err) == (0, "")
+    assert "mcq_file: " in ended.out
+    assert "correct under each order of the options: " in ended.out
+    assert json.loads((out / "run.json").read_text())["benchmarks"]["mcq_file"]["items"] == 4
+    compared = lpt_eval("compare", out, out, "--all-orders", "--json", "--draws", "100")
+    assert (compared.status, compared.err) == (0, "")
+    rows = RunFolder(out).rows("mcq_file")
+    assert len(rows) == 8
+    (one, _) = json.loads(compared.out)["runs"]
+    share = sum(row.outcome == "correct" for row in rows) / 8
+    assert one["benchmarks"]["mcq_file"]["accuracy"] == pytest.approx(share)
 
 
 @pytest.mark.slow
-def test_too_many_failures_make_the_exit_status(questions, tmp_path, monkeypatch, capfd) -> None:
-    from lpt_eval.cli import main
-
-    line = [
-        "lpt-eval",
-        "run",
-        str(STUDENT),
-        "--task",
-        f"mcq_file={questions}",
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    monkeypatch.setattr("sys.argv", [*line, "--max-tokens", "3", "--limit", "2", "--device", "cpu"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    told = capfd.readouterr()
-    assert ended.value.code == 1
-    assert "2 truncated" in told.out
-    assert "answers are missing" in told.err
+def test_too_many_failures_make_the_exit_status(lpt_eval, questions, tmp_path) -> None:
+    how = ("--device", "cpu", "--task", f"mcq_file={questions}", "--max-tokens", "3", "--limit", "2")
+    ended = lpt_eval("run", STUDENT, *how, "--out", tmp_path)
+    assert ended.status == 1
+    assert "2 truncated" in ended.out
+    assert "answers are missing" in ended.err

@@ -103,6 +103,21 @@ def test_a_request_that_fails_is_a_failure_and_is_made_again_by_the_next_run(ask
 
 
 @pytest.mark.slow
+def test_a_share_of_failures_makes_the_exit_status_until_a_run_mends_it(
+    lpt_eval, server, questions, tmp_path
+) -> None:
+    line = ("run", "served", "--server", server.url, "--task", f"mcq_file={questions}", "--out", tmp_path)
+    server.statuses = [400, 400]
+    ended = lpt_eval(*line, "--max-failures", "0.4")
+    assert ended.status == 1
+    assert "2 failed" in ended.out
+    assert "more than 40% of the answers are missing" in ended.err
+    mended = lpt_eval(*line, "--max-failures", "0.4")
+    assert (mended.status, mended.err) == (0, "")
+    assert len(server.bodies) == 4
+
+
+@pytest.mark.slow
 def test_the_limit_of_tokens_and_the_servers_thought_are_kept(ask, server) -> None:
     server.finish, server.thought = "length", "Hm."
     rows = ask()
