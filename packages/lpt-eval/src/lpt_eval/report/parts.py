@@ -15,7 +15,7 @@ NONE = "–"
 
 def per_cent(value: float | None, digits: int = 1) -> str:
     """A share as people write it."""
-    return NONE if value is None or not isfinite(value) else f"{100 * value:.{digits}f} %"
+    return NONE if value is None or not isfinite(value) else f"{100 * value:.{digits}f}\u00a0%"
 
 
 def points(value: float) -> str:
@@ -32,11 +32,11 @@ def within(interval: Interval, *, signed: bool = False) -> str:
     return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}"
 
 
-def chance(value: float | None) -> str:
-    """A p-value."""
+def equals(value: float | None) -> str:
+    """A p-value, to be written after the p."""
     if value is None:
         return NONE
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}" if value < 0.01 else f"{value:.2f}"
+    return "< 0.0001" if value < 0.0001 else f"= {value:.4f}" if value < 0.01 else f"= {value:.2f}"
 
 
 def badge(number: int) -> Markup:

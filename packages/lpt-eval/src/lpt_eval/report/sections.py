@@ -10,7 +10,7 @@ from lpt_eval.report.markup import Markup, element, joined
 from lpt_eval.report.material import Material, colour, key, title_of
 from lpt_eval.report.parts import (
     badge,
-    chance,
+    equals,
     figure,
     html_table,
     legend,
@@ -60,9 +60,7 @@ def _changed(material: Material, name: str) -> Markup | None:
         return None
     one = found[0]
     words = f"{points(one.score.difference)} points from 1 to 2"
-    detail = f"{within(one.score.interval, signed=True)} · p = {chance(one.adjusted)} after Holm"
-    if one.adjusted < 0.0001:
-        detail = detail.replace("p = <", "p <")
+    detail = f"{within(one.score.interval, signed=True)} · p {equals(one.adjusted)} after Holm"
     return element("p", element("strong", words), element("span", detail), class_="change")
 
 
@@ -286,8 +284,7 @@ def _moved(one: BenchmarkDifference, number: int) -> Markup:
             data_change=f"{what}-{number}",
         )
 
-    p = chance(one.adjusted)
-    tested = f"McNemar p {chance(one.mcnemar)}, by cluster after Holm {p}"
+    tested = f"McNemar: p {equals(one.mcnemar)} · by cluster, after Holm: p {equals(one.adjusted)}"
     return element(
         "li",
         element("span", title_of(one.benchmark), class_="name"),

@@ -39,10 +39,10 @@ class Scale:
         return f"{100 * min(1.0, max(0.0, share)):.2f}%"
 
 
-SHARES = Scale(0.0, 1.0, tuple((tick / 4, f"{25 * tick} %") for tick in range(5)))
+SHARES = Scale(0.0, 1.0, tuple((tick / 4, f"{25 * tick}\u00a0%") for tick in range(5)))
 """From nothing to all."""
 
-TO_HALF = Scale(0.0, 0.5, tuple((tick / 10, f"{10 * tick} %") for tick in range(6)))
+TO_HALF = Scale(0.0, 0.5, tuple((tick / 10, f"{10 * tick}\u00a0%") for tick in range(6)))
 """From nothing to a half."""
 
 
