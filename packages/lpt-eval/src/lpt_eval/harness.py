@@ -48,13 +48,17 @@ class Asked:
         """lmms-eval's documents: each item in each order of its options."""
         return [(item, turn) for item in self.benchmark.items for turn in range(self.shuffles)]
 
+    def document(self, number: int) -> tuple[Item, int]:
+        """One of ``documents``, without making all of them."""
+        return self.benchmark.items[number // self.shuffles], number % self.shuffles
+
     def messages(self, number: int) -> list[dict[str, Any]]:
         """What is told in a document, as lmms-eval has messages.
 
         Raises:
             ConfigError: A template of the protocol cannot be rendered.
         """
-        item, turn = self.documents[number] if self.shuffles > 1 else (self.benchmark.items[number], 0)
+        item, turn = self.document(number)
         told, image = prompt(item, self.protocol, turn), self.benchmark.image(item)
         user: list[dict[str, Any]] = [{"type": "text", "text": told.user}]
         if image is not None:
@@ -118,7 +122,7 @@ def _task(asked: Asked, folder: Path) -> Any:
         return asked.messages(int(doc["number"]))
 
     def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
-        item, turn = asked.documents[int(doc["number"])]
+        item, turn = asked.document(int(doc["number"]))
         said = Response(item_id=item.id, shuffle=turn, text=results[0], finish_reason="stop")
         row = score(item, said, protocol)
         return {"correct": float(row.outcome == "correct"), "answered": float(row.option is not None)}
