@@ -14,7 +14,7 @@ from lpt_train.estimate import GIB, Memory, estimate
 from lpt_train.estimate_grpo import grpo_duration
 from lpt_train.estimate_rows import Workload, workload_of
 from lpt_train.estimate_time import DEVICES
-from lpt_train.grpo.trainer import prompt_tokens
+from lpt_train.grpo.prompts import prompt_tokens
 from lpt_train.images import PixelPolicy
 from lpt_train.model import load_processor
 from lpt_train.rows import read_prompts

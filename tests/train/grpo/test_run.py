@@ -23,9 +23,10 @@ from lpt_train.collate import SFTCollator
 from lpt_train.encoding import Encoder
 from lpt_train.grpo import run as run_module
 from lpt_train.grpo.groups import GroupSampler
+from lpt_train.grpo.prompts import prompt_tokens
 from lpt_train.grpo.rewards import STATUSES
 from lpt_train.grpo.run import train_grpo
-from lpt_train.grpo.trainer import PolicyTrainer, prompt_tokens
+from lpt_train.grpo.trainer import PolicyTrainer
 from lpt_train.images import PixelPolicy
 from lpt_train.model import load_processor
 from lpt_train.rows import read_prompts, read_sft

@@ -169,12 +169,14 @@ def preview(
     count: Annotated[int, typer.Option(min=1, help="Else how many, of each kind in turn.")] = 4,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page instead.")] = None,
 ) -> None:
-    """Show what bears loss, token by token, as the training itself sees it."""
+    """Show what bears loss, token by token, as the training itself sees it; of prompts, what earns what."""
     from lpt_train.cli.training import encoder_of, show_preview
     from lpt_train.preview import preview as preview_rows
     from lpt_train.settings import load_config
 
-    rows = preview_rows(data, encoder_of(load_config(config)), lines=tuple(line or ()), count=count)
+    settings = load_config(config)
+    encoder = encoder_of(settings)
+    rows = preview_rows(data, encoder, lines=tuple(line or ()), count=count, grpo=settings.grpo)
     show_preview(rows, data.name, html)
 
 

@@ -21,9 +21,10 @@ from lpt_core import CheckpointRecord, DataError, MissingExtraError, PromptExamp
 from lpt_train.arguments import accumulation, training_arguments, world_size
 from lpt_train.config import TrainConfig
 from lpt_train.encoding import Encoder
+from lpt_train.grpo.prompts import prompt_tokens
 from lpt_train.grpo.rewards import Rewards
 from lpt_train.grpo.sections import VLLMSection
-from lpt_train.grpo.trainer import PolicyTrainer, prompt_rows, prompt_tokens
+from lpt_train.grpo.trainer import PolicyTrainer, prompt_rows
 from lpt_train.model import load_model, load_processor, weights_hash
 from lpt_train.opening import TrainingResult, check_whole, record_of, refuse_long, train_in
 from lpt_train.resume import NoteTaker, Start, model_to_train

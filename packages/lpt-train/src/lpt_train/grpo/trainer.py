@@ -26,29 +26,17 @@ from trl.models.utils import prepare_deepspeed, prepare_fsdp
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from lpt_core import ConfigError, PromptExample, ResponseSegment, StoreError, derived_int
+from lpt_core import ConfigError, PromptExample, StoreError, derived_int
 from lpt_train.collate import image_tensors
 from lpt_train.config import GRPOConfig
 from lpt_train.encoding import Encoder
 from lpt_train.grpo.groups import GroupSampler
+from lpt_train.grpo.prompts import prompt_tokens
 from lpt_train.grpo.rewards import Rewards
 from lpt_train.resume import ResumingTrainer
 
-OPENING = (ResponseSegment(kind="format", text="<think> ", loss=False),)
-"""What every response begins with; a template that opens the thought itself is told apart by it."""
-
 SAMPLES = "samples.jsonl"
 """In a run's folder: what the model wrote for the last update that was logged."""
-
-
-def prompt_tokens(encoder: Encoder, example: PromptExample) -> list[int]:
-    """The tokens of a prompt, image tokens included: those that an SFT row of the same question begins with.
-
-    Raises:
-        DataError: The prompt does not end with the user's turn, or its image cannot be used.
-    """
-    encoded = encoder.encode(example.prompt, OPENING)
-    return list(encoded.ids[: encoded.prompt_length])
 
 
 def prompt_rows(examples: Sequence[PromptExample]) -> Dataset:

@@ -27,6 +27,7 @@ article {{ border-top: 1px solid #ccc; padding: 1rem 0; }}
 h1, h2 {{ font-size: 1.1rem; }}
 h3 {{ font-size: .95rem; font-weight: normal; color: #555; margin-bottom: .3rem; }}
 pre {{ font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }}
+.notes {{ margin-top: .6rem; border-left: 3px solid #ccc; padding-left: .6rem; }}
 img {{ float: right; margin: 0 0 1rem 1rem; }}
 .nothing {{ color: #777; }}
 .loss {{ background: #cdebc5; }}
@@ -65,7 +66,9 @@ def html_page(rows: Sequence[PreviewRow], title: str) -> str:
 
 def _row(row: PreviewRow) -> str:
     head = f"<h2>{escape(visible(row.where))} · {escape(row.kind)}</h2>"
-    return f"<article>{head}{_picture(row.image)}{''.join(map(_response, row.responses))}</article>"
+    told = escape("\n".join(map(visible, row.notes)))
+    notes = f'<pre class="notes">{told}</pre>' if told else ""
+    return f"<article>{head}{_picture(row.image)}{''.join(map(_response, row.responses))}{notes}</article>"
 
 
 def _response(response: PreviewResponse) -> str:

@@ -8,20 +8,33 @@ What bears loss is read off the batches that the trainings' own collators make, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from lpt_core import DataError, ImageRef, PreferencePair, SFTExample
+from lpt_core import DataError, ImageRef, PreferencePair, PromptExample, SFTExample
+from lpt_train.config import GRPOConfig
 from lpt_train.encoding import Encoded, Encoder
-from lpt_train.rows import Row, Scan, checked, holds_pairs, scan_pairs, scan_sft
+from lpt_train.grpo.prompts import OPENING
+from lpt_train.preview.prompts import told_rewards
+from lpt_train.rows import (
+    Row,
+    Scan,
+    checked,
+    holds_pairs,
+    holds_prompts,
+    scan_pairs,
+    scan_prompts,
+    scan_sft,
+)
 
 Bears = Literal["nothing", "loss", "preference", "both"]
 """The cross-entropy of SFT (or DPO's SFT term), the preference loss, or both of them."""
 
-RecordT = TypeVar("RecordT", SFTExample, PreferencePair)
+RecordT = TypeVar("RecordT", SFTExample, PreferencePair, PromptExample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ class PreviewResponse:
     """A prompt with one response to it, from the first token to the last.
 
     Attributes:
-        name: "response", "chosen" or "rejected".
+        name: "response", "chosen" or "rejected"; "prompt", where the response is still to be written.
         spans: All of its tokens.
     """
 
@@ -79,26 +92,39 @@ class PreviewRow:
         kind: The record's kind.
         image: Its image, with an absolute path.
         responses: One, or the chosen and the rejected one.
+        notes: What else there is to tell: of a prompt, which completions earn what.
     """
 
     where: str
     kind: str
     image: ImageRef
     responses: tuple[PreviewResponse, ...]
+    notes: tuple[str, ...] = ()
 
 
-def preview(path: Path, encoder: Encoder, *, lines: Sequence[int] = (), count: int = 4) -> list[PreviewRow]:
-    """Rows of a file of SFT examples or preference pairs, as they are trained on.
+def preview(
+    path: Path,
+    encoder: Encoder,
+    *,
+    lines: Sequence[int] = (),
+    count: int = 4,
+    grpo: GRPOConfig | None = None,
+) -> list[PreviewRow]:
+    """Rows of a file of SFT examples, preference pairs or prompts, as they are trained on.
 
     Args:
         path: The file.
         encoder: As in training.
         lines: Which rows, by their line, from 1.
         count: Without ``lines``, how many: the first of each kind, then the second, and so on.
+        grpo: Tells what completions of prompts earn; the stage's defaults without.
 
     Raises:
         DataError: The file cannot be read, there is no such line, or a row cannot be encoded.
     """
+    if holds_prompts(path):
+        stage = grpo or GRPOConfig()
+        return [_prompt(one, encoder, path, stage) for one in _chosen(scan_prompts(path), lines, count)]
     if holds_pairs(path):
         return [_pair(one, encoder, path) for one in _chosen(scan_pairs(path), lines, count)]
     return [_example(one, encoder, path) for one in _chosen(scan_sft(path), lines, count)]
@@ -113,13 +139,29 @@ def _chosen(scan: Scan[RecordT], lines: Sequence[int], count: int) -> list[Row[R
             last = scan.rows[-1].line
             raise DataError(f"{scan.path} has no row on line {missing[0]}.", f"the last is on line {last}")
         return [by_line[line] for line in lines]
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     order: list[tuple[int, Row[RecordT]]] = []
     for row in scan.rows:
-        seen[row.record.kind] = seen.get(row.record.kind, 0) + 1
-        order.append((seen[row.record.kind], row))
+        kind = _kind(row.record)
+        seen[kind] += 1
+        order.append((seen[kind], row))
     first = sorted(order, key=lambda entry: entry[0])[:count]
     return sorted((row for _, row in first), key=lambda row: row.line)
+
+
+def _kind(record: SFTExample | PreferencePair | PromptExample) -> str:
+    return "prompt" if isinstance(record, PromptExample) else record.kind
+
+
+def _prompt(row: Row[PromptExample], encoder: Encoder, path: Path, stage: GRPOConfig) -> PreviewRow:
+    record = row.record
+    encoded = encoder.encode(record.prompt, OPENING)
+    bears: list[Bears] = ["nothing"] * encoded.prompt_length
+    spans = _spans(encoded, bears, encoder)
+    notes = told_rewards(record, stage)
+    return PreviewRow(
+        f"{path}:{row.line}", "prompt", record.image, (PreviewResponse("prompt", spans),), notes
+    )
 
 
 def _example(row: Row[SFTExample], encoder: Encoder, path: Path) -> PreviewRow:
@@ -177,14 +219,20 @@ def _preferred(
 
 
 def _spans(encoded: Encoded, bears: Sequence[Bears], encoder: Encoder) -> tuple[Span, ...]:
-    """Tokens that follow each other and are alike, together; straddling ones alone."""
+    """Tokens that follow each other and are alike, together; straddling ones alone.
+
+    Args:
+        encoded: The row.
+        bears: What its tokens bear, as far as they are to be shown.
+        encoder: Knows their texts.
+    """
     straddling = frozenset(encoded.straddling)
 
     def alike(place: int) -> tuple[str, Bears, int]:
         return encoded.regions[place], bears[place], place if place in straddling else -1
 
     made: list[Span] = []
-    for (region, bear, alone), group in groupby(range(len(encoded)), alike):
+    for (region, bear, alone), group in groupby(range(len(bears)), alike):
         ids = [encoded.ids[place] for place in group]
         text = "" if region == "image" else encoder.decode(ids)
         made.append(Span(text, len(ids), region, bear, straddling=alone >= 0))

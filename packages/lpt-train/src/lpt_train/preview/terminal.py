@@ -31,7 +31,7 @@ _WORDS: dict[Bears, str] = {
 
 
 def row_text(row: PreviewRow, *, colour: bool = True) -> Text:
-    """A row for the terminal, with a legend of what occurs in it.
+    """A row for the terminal, with its notes, or with a legend of what occurs in it.
 
     Args:
         row: The row.
@@ -44,7 +44,10 @@ def row_text(row: PreviewRow, *, colour: bool = True) -> Text:
         for span in response.spans:
             _append(made, span, response.name, colour=colour)
         made.append("\n")
-    made.append_text(_legend(row, colour=colour))
+    for note in row.notes:
+        made.append(f"{visible(note)}\n")
+    if not row.notes:
+        made.append_text(_legend(row, colour=colour))
     return made
 
 
