@@ -73,8 +73,8 @@ grpo:
 """
 """The same for every arm and seed; ``{sets}`` differs where short thoughts are learnt alone."""
 
-SHORT = """\
-select:
-  sft: {{ kinds: [short_right], keep_right: 1.0, max_right: {count}, turned_per_right: 0 }}
-"""
-"""What a run's configuration ends with where right short thoughts are to be all that is learnt."""
+SELECT = {
+    "long": "  sft: {{ keep_right: 0.3, length_base: 0.5 }} # mostly the longest of each question\n",
+    "short": "  sft: {{ kinds: [short_right], keep_right: 1.0, max_right: {count}, turned_per_right: 0 }}\n",
+}
+"""What the demonstration's outcomes are selected by; ``{count}`` is the number of long examples."""

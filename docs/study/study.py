@@ -24,7 +24,7 @@ from pathlib import Path
 
 import page
 import results
-from arms import ARMS, BASE, SHORT, TRAIN, Arm
+from arms import ARMS, BASE, SELECT, TRAIN, Arm
 
 TASK = "mcq_file"
 
@@ -64,8 +64,9 @@ class Study:
         demo = home / "demo"
         self.call("lpt-synth", "demo", "--out", demo, "--captions", self.captions, "--seed", seed, "--quiet")
         wanted = {arm.name for arm in self.arms}
+        self._select(home, "long")
         if "sft-short" in wanted:
-            self._short(home)
+            self._select(home, "short")
         if "grpo" in wanted and not (home / "prompts").exists():
             self.call("lpt-synth", "export", demo / "run", "--format", "prompts", "--to", home / "prompts")
         for arm in self.arms:
@@ -78,17 +79,21 @@ class Study:
         options = ("--form", arm.form, "--max-tokens", 320, "--batch-size", 32, "--quiet")
         self.call("lpt-eval", "run", model, "--task", f"{TASK}={self.held}", "--out", to, *options)
 
-    def _short(self, home: Path) -> None:
-        """The same run's right short thoughts, as many as there are examples with long ones."""
-        demo, copy = home / "demo", home / "short-run"
+    def _select(self, home: Path, which: str) -> None:
+        """Training sets of the demonstration's outcomes by another selection; no model is asked."""
+        demo, copy = home / "demo", home / f"{which}-run"
         if (copy / "sets" / "manifest.json").exists():
             return
-        count = sum(1 for _ in (demo / "run" / "sets" / "sft.jsonl").open(encoding="utf-8"))
+        shutil.rmtree(copy, ignore_errors=True)  # begun and not ended
+        copy.mkdir()
+        for name in ("config.yaml", "store.sqlite"):
+            shutil.copy2(demo / "run" / name, copy)
+        longs = home / "long-run" / "sets" / "sft.jsonl"
+        count = sum(1 for _ in longs.open(encoding="utf-8")) if which == "short" else 0
         text = (demo / "demo.yaml").read_text(encoding="utf-8")
-        text = text[: text.index("select:")] + SHORT.format(count=count)
-        (demo / "short.yaml").write_text(text, encoding="utf-8")
-        shutil.copytree(demo / "run", copy, dirs_exist_ok=True)
-        self.call("lpt-synth", "run", demo / "short.yaml", "--out", copy, "--quiet")
+        text = text[: text.index("select:")] + "select:\n" + SELECT[which].format(count=count)
+        (demo / f"{which}.yaml").write_text(text, encoding="utf-8")
+        self.call("lpt-synth", "run", demo / f"{which}.yaml", "--out", copy, "--quiet")
 
     def _train(self, home: Path, arm: Arm, seed: int) -> None:
         if (home / arm.name / "model").exists():
@@ -98,7 +103,7 @@ class Study:
             TRAIN.format(
                 seed=seed,
                 student="demo/lab-student-v1",
-                sets="short-run/sets" if arm.sets == "short" else "demo/run/sets",
+                sets=f"{arm.sets}-run/sets",
                 sft="sft/model",
                 prompts="prompts/prompts.jsonl",
             ),
@@ -133,7 +138,9 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("lab-study"), help="everything lands here")
     parser.add_argument("--seeds", type=int, default=3, help="worlds and trainings (3)")
     parser.add_argument("--captions", type=int, default=80, help="pictures of each synthesis (80)")
-    parser.add_argument("--scenes", type=int, default=75, help="held-out pictures, four questions each (75)")
+    parser.add_argument(
+        "--scenes", type=int, default=150, help="held-out pictures, four questions each (150)"
+    )
     parser.add_argument("--at-once", type=int, default=2, help="seeds worked on at once, a core each (2)")
     parser.add_argument("--arms", nargs="*", help="only these rows of the table")
     parser.add_argument("--page", action="store_true", help="write the page of the documentation")
