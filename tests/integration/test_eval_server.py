@@ -148,3 +148,13 @@ def test_the_key_comes_from_the_environment_alone(ask, server, monkeypatch, tmp_
     assert set(server.keys) == {"Bearer secret-of-mine"}
     kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(b"secret-of-mine" in data for data in kept)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lpt_server", "lpt_transformers", "lpt_vllm"])
+def test_lmms_eval_knows_the_models_by_name(name: str) -> None:
+    from lmms_eval.models import get_model
+
+    from lpt_eval.models.recording import RecordingModel
+
+    assert issubclass(get_model(name), RecordingModel)
