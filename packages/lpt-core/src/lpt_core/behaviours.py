@@ -16,7 +16,7 @@ measured in ``docs/reference/behaviours.md``; it is for comparing many thoughts,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, get_args
@@ -72,23 +72,23 @@ def count_behaviours(text: str) -> dict[Behaviour, int]:
 
 def _signs(text: str) -> Iterator[Sign]:
     folded = _fold(text)
-    rules: list[Rule] = [
-        (behaviour, words, pattern)
-        for behaviour, words, pattern in _rules()
-        if any(word in folded for word in words)
-    ]
-    if not rules:
+    words = _words()
+    here = [word for word in words if word in folded]
+    if not here:
         return
     for match in _SENTENCE.finditer(folded):
         begin = _SPACE.match(folded, match.start()).end()  # pyright: ignore[reportOptionalMemberAccess]
-        yield from _of_sentence(folded[begin : match.end()], begin, rules)
+        sentence = folded[begin : match.end()]
+        rules = {rule for word in here if word in sentence for rule in words[word]}
+        if rules:
+            yield from _of_sentence(sentence, begin, rules)
 
 
-def _of_sentence(sentence: str, begin: int, rules: Sequence[Rule]) -> Iterator[Sign]:
+def _of_sentence(sentence: str, begin: int, rules: Iterable[Rule]) -> Iterator[Sign]:
     """The first sign of each behaviour in a sentence that stands at ``begin``."""
     first: dict[Behaviour, tuple[int, int]] = {}
-    for behaviour, words, pattern in rules:
-        if any(word in sentence for word in words) and (match := pattern.search(sentence)):
+    for behaviour, pattern in rules:
+        if match := pattern.search(sentence):
             first[behaviour] = min(first.get(behaviour, match.span()), match.span())
     for behaviour, (start, end) in first.items():
         yield Sign(behaviour, begin + start, begin + end)
@@ -103,14 +103,16 @@ def _fold(text: str) -> str:
     return "".join(low if len(low := one.lower()) == 1 else one for one in text)
 
 
-Rule = tuple[Behaviour, tuple[str, ...], re.Pattern[str]]
+Rule = tuple[Behaviour, re.Pattern[str]]
 
 
 @cache
-def _rules() -> tuple[Rule, ...]:
-    """All rules, compiled when they are first needed: importing stays quick."""
-    return tuple(
-        (behaviour, words, re.compile(pattern))
-        for behaviour, table in _TABLES.items()
-        for words, pattern in table
-    )
+def _words() -> dict[str, list[Rule]]:
+    """The rules that a word may lead to; compiled when first needed, so that importing stays quick."""
+    found: dict[str, list[Rule]] = {}
+    for behaviour, table in _TABLES.items():
+        for words, pattern in table:
+            rule = (behaviour, re.compile(pattern))
+            for word in words:
+                found.setdefault(word, []).append(rule)
+    return found
