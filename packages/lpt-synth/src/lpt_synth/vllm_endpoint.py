@@ -50,7 +50,9 @@ class VLLMEndpoint(FolderEndpoint):
         default=1, ge=1, description="copies of the model, each in a process and on devices of its own"
     )
     devices: tuple[int, ...] | None = Field(
-        default=None, min_length=1, description="numbers of the GPUs to use; null: the first that are needed"
+        default=None,
+        min_length=1,
+        description="numbers of GPUs, among those that CUDA shows; null: the first that are needed",
     )
     gpu_memory_utilization: float = Field(
         default=0.9,

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lpt_core import ConfigError
 from lpt_synth.engines.in_vllm.asking import Copy
-from lpt_synth.engines.in_vllm.devices import used_mib, wait_until_free
+from lpt_synth.engines.in_vllm.devices import names, used_mib, wait_until_free
 from lpt_synth.engines.in_vllm.host import Host
 from lpt_synth.vllm_endpoint import VLLMEndpoint
 
@@ -37,7 +38,7 @@ class Copies:
     count: Count | None
     log: Path | None
     running: list[Copy] = field(default_factory=list[Copy])
-    _before: dict[int, int] = field(default_factory=dict[int, int])
+    _before: dict[str, int] = field(default_factory=dict[str, int])
     _scratch: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -54,8 +55,8 @@ class Copies:
         name = self.endpoint.identity.name
         self.notice(f"loading {name} into vLLM …")
         begun = time.monotonic()
-        self._before = await asyncio.to_thread(used_mib, self.endpoint.places)
         hosts = [self._host(number) for number in range(self.endpoint.data_parallel_size)]
+        self._before = await asyncio.to_thread(used_mib, self._devices())
         starting = [asyncio.ensure_future(asyncio.to_thread(host.start)) for host in hosts]
         try:
             versions = await asyncio.gather(*starting)
@@ -95,12 +96,24 @@ class Copies:
             self._scratch = tempfile.TemporaryDirectory(prefix="lpt-vllm-")
         return Path(self._scratch.name) / "vllm.log"
 
+    @property
+    def _chosen(self) -> bool:
+        return self.endpoint.devices is not None or self.endpoint.data_parallel_size > 1
+
+    def _devices(self) -> list[str]:
+        try:
+            return names(self.endpoint.places)
+        except ConfigError:
+            if self._chosen:
+                raise
+            return []  # it may be for the CPU; what is too much for the GPUs is for vLLM to say
+
     def _host(self, number: int) -> Host:
         endpoint, width = self.endpoint, self.endpoint.tensor_parallel_size
         environment: dict[str, str] = {}
-        if endpoint.devices is not None or endpoint.data_parallel_size > 1:
-            mine = endpoint.places[number * width : (number + 1) * width]
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, mine))
+        if self._chosen:
+            mine = self._devices()[number * width : (number + 1) * width]
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
         return Host(
             endpoint.identity.name,
             endpoint.engine_arguments(),
