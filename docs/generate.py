@@ -64,7 +64,7 @@ TRAIN_SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("sft.evaluate, dpo.evaluate, grpo.evaluate", evaluate.EvaluateSection),
 ]
 COMMANDS = (
-    *("init", "run", "plan", "status", "export", "demo", "lab-questions", "show-recipe"),
+    *("init", "run", "plan", "status", "report", "export", "demo", "lab-questions", "show-recipe"),
     *("merge", "slurm"),
 )
 TRAIN_COMMANDS = (

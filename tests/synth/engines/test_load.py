@@ -106,7 +106,7 @@ def test_one_look_at_a_queue_holds_and_the_second_sets_it_to_what_runs_and_a_lit
     for left in (180, 150, 120):
         limit.in_flight = left
         limit.observe(Load(100, left - 100))
-        assert limit.limit in (104, 105)
+        assert limit.limit == 105
 
 
 def test_sequences_are_not_requests() -> None:
@@ -133,8 +133,8 @@ def test_a_full_cache_stops_growth_and_nothing_shall_wait_for_it() -> None:
 
 def test_a_server_that_others_fill_is_asked_little_and_not_nothing() -> None:
     limit = Limit(400)
-    full(limit)
     for _ in range(20):
+        limit.in_flight = limit.limit
         limit.observe(Load(256, 5000))
     assert limit.limit == FLOOR
     small = Limit(2)

@@ -119,8 +119,9 @@ class Limit:
         reached, self._reached = self._reached, self.in_flight >= self.limit
         crowded, self._crowded = self._crowded, load.waiting > self._slack(load)
         if self._crowded:
-            # One look may catch a burst that is still on its way in; two in a row do not.
-            if crowded:
+            # One look may catch a burst that is still on its way in; two in a row do not. And what is in flight
+            # beyond the limit is draining already: it says nothing about the limit.
+            if crowded and self.in_flight <= self.limit:
                 self._make_way(load)
         elif reached and not load.waiting:
             self._grow(load)
@@ -132,7 +133,7 @@ class Limit:
         return max(SLACK * load.running, (load.running + load.waiting) / max(self.in_flight, 1))
 
     def _make_way(self, load: Load) -> None:
-        # By what is in flight, not by the limit: that may have been lowered, and the rest still be draining.
+        # By what is in flight, not by the limit: that may not have been reached.
         share = (load.running + self._slack(load)) / (load.running + load.waiting)
         self._limit = max(min(self._limit, self.in_flight * share), min(FLOOR, self.ceiling))
         self._slow_start = False
