@@ -197,6 +197,14 @@ def test_copies_have_devices_of_their_own_and_share_the_work(played: Any) -> Non
     assert len({row["pid"] for row in played("step")}) == 2
 
 
+def test_devices_are_those_that_cuda_shows(played: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-ab,7")
+    replies(engine(devices=(1, 2), tensor_parallel_size=2), [ask()])
+    assert [load["devices"] for load in played("load")] == ["GPU-ab,7"]
+    with pytest.raises(ConfigError, match="device 3 is wanted, and CUDA_VISIBLE_DEVICES shows 3"):
+        replies(engine(devices=(3,)), [ask()])
+
+
 def test_prefix_caches_are_counted_when_a_process_has_ended() -> None:
     counted: list[tuple[str, int, int]] = []
     replies(engine(count=lambda *counts: counted.append(counts)), [ask()])
