@@ -162,6 +162,10 @@ def test_filters_search_and_pages(page) -> None:
     page.get_by_label("Search").fill("nothing of the kind")
     assert cards.count() == 0
     assert "Clear a filter" in count.inner_text()
+    page.get_by_role("button", name="Clear filters").click()
+    page.locator("select[name=behaviour]").select_option(label="verification")
+    assert int(count.inner_text().split()[0]) < 34
+    assert page.locator("#list u.sign[title=verification]").count() > 0
 
 
 def test_gained_and_lost_lead_to_their_examples(page) -> None:

@@ -122,6 +122,17 @@ def test_the_gallery_has_every_question_and_what_changed(page) -> None:
     assert toy[0]["answers"][0][0]["answer"] == "<answer>(B)</answer>"
 
 
+def test_signs_of_behaviours_stand_where_javascript_counts(tmp_path, say, make_item) -> None:
+    text = "<think>\U0001f6aa It is blue. Let me check that again.</think> <answer>(B)</answer>"
+    write_report([say(tmp_path / "run", {"toy": [(make_item(), [text])]})], tmp_path / "r.html", draws=100)
+    data = Page(tmp_path / "r.html").data
+    (answer,) = data["examples"][0]["answers"][0]
+    ((behaviour, begin, end),) = answer["signs"]
+    assert data["behaviours"][behaviour] == "verification"
+    units = answer["thought"].encode("utf-16-le")
+    assert "check" in units[2 * begin : 2 * end].decode("utf-16-le")
+
+
 def test_ids_are_there_once_and_links_have_an_end(page) -> None:
     assert len(page.ids) == len(set(page.ids))
     assert {link for link in re.findall(r'href="#([^"]+)"', page.text)} <= set(page.ids)

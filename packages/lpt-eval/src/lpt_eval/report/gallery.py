@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from lpt_core import derived_int, split_thought
+from lpt_core.behaviours import BEHAVIOURS, find_behaviours
 from lpt_eval.folder import RunFolder
 from lpt_eval.records import OUTCOMES, Item, Row
+from lpt_eval.report.behaviours import NAMES
 from lpt_eval.report.material import Material, key, title_of
 from lpt_eval.runs import Answers
 
@@ -46,6 +48,7 @@ def gallery(material: Material, most: int) -> dict[str, Any]:
         "runs": [{"key": key(number), "name": run.name} for number, run in enumerate(material.runs)],
         "benchmarks": benchmarks,
         "outcomes": list(OUTCOMES),
+        "behaviours": list(NAMES.values()),
         "examples": shown,
         "pictures": pictures.found,
         "lost": pictures.lost,
@@ -151,14 +154,29 @@ def _answers(answers: Answers | None, item: Item) -> list[dict[str, Any]]:
 
 def _answer(row: Row) -> dict[str, Any]:
     split = split_thought(row.whole)
+    thought = _short(split.thought or "")
     return {
         "outcome": row.outcome,
         "place": row.place,
-        "thought": _short(split.thought) if split.thought else "",
+        "thought": thought,
+        "signs": _signs(thought),
         "answer": _short(split.tail.strip()),
         "tokens": row.thought_tokens,
         "error": _short(row.error) if row.error else "",
     }
+
+
+def _signs(text: str) -> list[list[int]]:
+    """Where a thought shows a behaviour: its number, and begin and end as JavaScript counts characters."""
+    return [
+        [BEHAVIOURS.index(sign.behaviour), _units(text[: sign.start]), _units(text[: sign.end])]
+        for sign in find_behaviours(text)
+    ]
+
+
+def _units(text: str) -> int:
+    """Units of UTF-16, of which a character has one or two."""
+    return len(text) + sum(character > "\uffff" for character in text)
 
 
 def _short(text: str) -> str:

@@ -16,7 +16,7 @@ from lpt_eval.report.behaviours import behaving
 from lpt_eval.report.letters import ordering
 from lpt_eval.report.markup import Markup, element, joined, json_block, raw
 from lpt_eval.report.material import Material, colour, key, title_of
-from lpt_eval.report.parts import badge, section
+from lpt_eval.report.parts import badge, legend, section
 from lpt_eval.report.sections import differences, glance, outcomes, scores
 from lpt_eval.report.studies import agreeing, thinking
 
@@ -202,6 +202,7 @@ def _examples(examples: dict[str, Any]) -> Markup:
         element("noscript", element("p", "The examples need JavaScript; nothing else of this page does.")),
         element("form", id="filters", class_="filters", hidden=True, autocomplete="off"),
         element("p", id="count", class_="count", role="status"),
+        legend((f"line sign-{place}", name) for place, name in enumerate(examples["behaviours"])),
         element("ol", id="list", class_="examples"),
         element("div", id="pager", class_="pager"),
     )

@@ -3,7 +3,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const PAGE = 12;
-  const state = { benchmark: "", category: "", run: "", outcome: "", change: "", words: "", page: 0, at: -1 };
+  const state = { benchmark: "", category: "", run: "", outcome: "", change: "", behaviour: "", words: "", page: 0, at: -1 };
   const $ = (id) => document.getElementById(id);
 
   function make(name, attributes = {}, ...children) {
@@ -33,6 +33,21 @@
     return piece;
   }
 
+  // A thought with the searched words marked, or else the words that show a behaviour underlined.
+  function thoughtful(one) {
+    if (state.words) return marked(one.thought);
+    const piece = document.createDocumentFragment();
+    let from = 0;
+    for (const [behaviour, begin, end] of one.signs) {
+      if (begin < from) continue; // within one that is marked already
+      piece.append(one.thought.slice(from, begin),
+        make("u", { class: `sign sign-${behaviour}`, title: data.behaviours[behaviour] }, one.thought.slice(begin, end)));
+      from = end;
+    }
+    piece.append(one.thought.slice(from));
+    return piece;
+  }
+
   const colour = (run) => `run-${run % 6}`;
   const badge = (run) => make("span", { class: `badge ${colour(run)}`, title: data.runs[run].name }, data.runs[run].key);
 
@@ -51,6 +66,7 @@
       const asked = state.run === "" ? example.answers : [example.answers[Number(state.run)]];
       if (!asked.some((of) => of.some((one) => one.outcome === state.outcome))) return false;
     }
+    if (state.behaviour !== "" && !example.answers.flat().some((one) => one.signs.some((sign) => sign[0] === Number(state.behaviour)))) return false;
     return !state.words || searched[number].includes(state.words);
   }
 
@@ -103,7 +119,7 @@
       head.append(make("span", { class: "samples", role: "group", "aria-label": "Samples" }, ...buttons));
     }
     if (!one) return whole;
-    if (one.thought) whole.append(make("p", { class: "text thought" }, marked(one.thought)));
+    if (one.thought) whole.append(make("p", { class: "text thought" }, thoughtful(one)));
     if (one.answer) whole.append(make("p", { class: "text final" }, marked(one.answer)));
     if (one.error) whole.append(make("p", { class: "text error" }, one.error));
     return whole;
@@ -221,8 +237,9 @@
         choice("outcome", "Outcome", [["", "any"], ...data.outcomes.map((name) => [name, name])]),
         several && choice("run", "Of run", [["", "any"], ...data.runs.map((run, number) => [String(number), `${run.key} ${run.name}`])]),
         several && choice("change", "Change", [["", "any"], ["differ", "runs differ"], ...changes]),
+        choice("behaviour", "Behaviour", [["", "any"], ...data.behaviours.map((name, number) => [String(number), name])]),
       ].filter(Boolean),
-      make("button", { type: "button", class: "reset", on: { click: () => { search.value = ""; set({ benchmark: "", category: "", run: "", outcome: "", change: "", words: "" }); } } }, "Clear filters"),
+      make("button", { type: "button", class: "reset", on: { click: () => { search.value = ""; set({ benchmark: "", category: "", run: "", outcome: "", change: "", behaviour: "", words: "" }); } } }, "Clear filters"),
     );
     form.addEventListener("submit", (event) => event.preventDefault());
     form.hidden = false;
@@ -246,7 +263,7 @@
   for (const button of document.querySelectorAll(".jump")) {
     button.addEventListener("click", () => {
       controls.words.value = "";
-      set({ benchmark: data.benchmarks.length > 1 ? button.dataset.benchmark : "", category: "", run: "", outcome: "", change: button.dataset.change, words: "" });
+      set({ benchmark: data.benchmarks.length > 1 ? button.dataset.benchmark : "", category: "", run: "", outcome: "", change: button.dataset.change, behaviour: "", words: "" });
       $("examples").scrollIntoView();
     });
   }
