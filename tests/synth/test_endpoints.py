@@ -84,6 +84,14 @@ def test_a_dump_reads_as_the_same_from_anywhere(tmp_path: Path, student: Path) -
         ("models/student", "./models/other", r"c\.yaml:5: endpoints\.thinker: model: there is no folder"),
         ("models/student", "models", r"c\.yaml:5: endpoints\.thinker: model: .* has no config\.json"),
         ("{engine: lab_teacher, lapse: 0.5}", "lab_teacher", r"c\.yaml:4: endpoints\.asker: "),
+        ('"http://localhost:8000/v1"', "[x]", r"c\.yaml:6: endpoints\.expander\.base_url: .*not an http"),
+        ('"http://localhost:8000/v1"', "{a: b}", r"c\.yaml:6: endpoints\.expander\.base_url: .*list of URLs"),
+        ("model: c}", "model: c, batch: 5}", r"c\.yaml:6: endpoints\.expander\.batch: "),
+        (
+            "model: c}",
+            "model: c, batch: {polls: 5}}",
+            r"c\.yaml:6: endpoints\.expander\.batch\.polls: there is no such",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(
@@ -93,6 +101,21 @@ def test_what_is_wrong_is_said_with_its_line(
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, TEXT.replace(old, new))
     assert re.search(words, str(caught.value)), str(caught.value)
+
+
+def test_servers_and_batches_survive_a_dump(tmp_path: Path, student: Path) -> None:
+    text = TEXT.replace('"http://localhost:8000/v1"', '["http://a:8000/v1", "http://b:8000/v1/"]')
+    text = text.replace(
+        "{engine: lab_teacher, lapse: 0.5}", '{base_url: "http://c/v1", model: a, batch: {poll_s: 9}}'
+    )
+    config = read(tmp_path, text)
+    ends = parse_config(dump_config(config), tmp_path / "d.yaml").endpoints
+    assert ends == config.endpoints
+    assert isinstance(ends.expander, OpenAIEndpoint)
+    assert isinstance(ends.asker, OpenAIEndpoint)
+    assert ends.expander.urls == ("http://a:8000/v1", "http://b:8000/v1")
+    assert ends.asker.batch is not None
+    assert ends.asker.batch.poll_s == 9
 
 
 def test_an_adapter_alone_is_no_model(tmp_path: Path, student: Path) -> None:

@@ -119,8 +119,8 @@ class Limit:
         reached, self._reached = self._reached, self.in_flight >= self.limit
         crowded, self._crowded = self._crowded, load.waiting > self._slack(load)
         if self._crowded:
-            # One look may catch a burst that is still on its way in; two in a row do not. And what is in flight
-            # beyond the limit is draining already: it says nothing about the limit.
+            # One look may catch a burst that is still on its way in; two in a row do not. And what is in
+            # flight beyond the limit is draining already: it says nothing about the limit.
             if crowded and self.in_flight <= self.limit:
                 self._make_way(load)
         elif reached and not load.waiting:
