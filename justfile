@@ -45,6 +45,18 @@ study *args:
 docs verb="build":
     NO_MKDOCS_2_WARNING=1 uv run mkdocs {{ verb }}
 
+# Fine-tuning beside stock TRL: `just bench-sft --rows EXPORT/sft.jsonl` (about twenty minutes).
+bench-sft *args:
+    uv run python tests/benchmarks/sft_stock.py {{ args }}
+
+# Preference training with and without shared prefixes, beside stock TRL: `just bench-dpo --pairs EXPORT/pairs.jsonl`.
+bench-dpo *args:
+    uv run python tests/benchmarks/dpo_shared.py {{ args }}
+
+# What a probe tells beside what the training takes: `just bench-estimate --rows EXPORT/sft.jsonl --model MODEL`.
+bench-estimate *args:
+    uv run python tests/benchmarks/estimate_error.py {{ args }}
+
 # Rewrite what is generated from code.
 generate:
     uv run python -m lpt_core.schemas
