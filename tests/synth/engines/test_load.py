@@ -318,3 +318,26 @@ def test_metrics_that_stop_are_done_without(table: Any) -> None:
     limit = serve(table, server, 300)
     assert limit > START, "held low by the metrics first, raised by answers after"
     assert server.looks == 5
+
+
+def test_a_server_that_is_still_starting_is_looked_at_again_and_then_rarely() -> None:
+    async def act(pages: list[bytes | None]) -> tuple[int, list[Load | None]]:
+        left, told = list(pages), []
+
+        async def look() -> bytes | None:
+            return left.pop(0) if left else None
+
+        watching = asyncio.ensure_future(load.watch(look, told.append, lambda: True))
+        await asyncio.sleep(0.3)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        return len(pages) - len(left), told
+
+    page = PAGE.encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(load, "LOOK_S", 0.0)
+        assert asyncio.run(act([None] * 5 + [page, page, None, page])) == (
+            8,
+            [Load(12, 3, 0.25)] * 2 + [None],
+        )
+        assert asyncio.run(act([None] * 50)) == (load.STARTING, [])

@@ -20,6 +20,9 @@ LOOK_S = 1.0
 LOOK_AGAIN_S = 30.0
 """Seconds until the next look at a server that told something before, and then did not."""
 
+STARTING = 10
+"""So many looks in vain, one after the other, are given a server that has not told anything yet."""
+
 MOST_BYTES = 1 << 22
 """More than this is read of no page of metrics. vLLM's have about 50 kB."""
 
@@ -96,7 +99,7 @@ async def watch(
         busy: Whether there is anything to look for; where nothing is asked, nothing is looked at.
         model: See ``read_load``.
     """
-    told = False
+    told, misses = False, 0
     while True:
         pause = LOOK_S
         if busy():
@@ -106,6 +109,8 @@ async def watch(
                 return
             if load is not None or told:
                 tell(load)
+            misses = 0 if load is not None else misses + 1
             told |= load is not None
-            pause = LOOK_S if load is not None or not told else LOOK_AGAIN_S
+            # A server that never told anything may still be starting.
+            pause = LOOK_S if misses < (1 if told else STARTING) else LOOK_AGAIN_S
         await asyncio.sleep(pause)
