@@ -34,7 +34,7 @@ def test_a_sentence_shows_a_behaviour_once_and_a_thought_as_often_as_its_sentenc
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Wait,", "\nWait,", "Hmm,", ".\nAlternatively", "The back of a checked coat."]
+    "text", ["", "Wait,", "\nWait,", "Hmm,", ".\nAlternatively,", "The back of a checked coat."]
 )
 def test_a_cue_alone_and_words_of_the_scene_are_no_behaviour(text: str) -> None:
     assert count_behaviours(text) == dict.fromkeys(BEHAVIOURS, 0)

@@ -81,6 +81,21 @@ def test_a_final_thought_shows_what_its_parts_show(make_trees: Trees) -> None:
     assert shown == dict.fromkeys(BEHAVIOURS, 0) | {"subgoals": 1, "verification": 1}
 
 
+def test_a_cue_shows_nothing_by_itself(make_trees: Trees) -> None:
+    (tree,) = make_trees(captions=1, questions=1, shorts=1, longs=1)
+    (long,) = tree.mcqs[0].shorts[0].longs
+    first, cue, added = long.trace.segments
+    cue = cue.model_copy(update={"text": ".\nLet's double-check the details."})
+    verdict = long.trace.verdict.model_copy(update={"status": "found", "option": 0, "correct": False})
+    long.dropped = None
+    counts = []
+    for said in (" it is red.", " it is red. I look again."):
+        segments = (first, cue, added.model_copy(update={"text": said}))
+        long.trace = long.trace.model_copy(update={"segments": segments, "verdict": verdict})
+        counts.append(gather([tree]).figures.behaviours["added"].places["verification"])
+    assert counts == [0, 1]
+
+
 def test_examples_and_pairs_find_their_thoughts(make_trees: Trees) -> None:
     trees = make_trees(captions=4)
     selection = select(lambda: iter(trees), SelectConfig(), 0)

@@ -143,7 +143,10 @@ BACKTRACKING: Table = (
         ),
     ),
     (("after all",), rf"\b(?:not|n't)\b{_WITHIN}{{1,50}}\bafter all\b"),
-    (("alternatively",), rf"{_START}alternatively,"),
+    (
+        ("alternatively",),
+        rf"{_START}alternatively, (?:perhaps|maybe|could|(?:it|this|that|the \w+) (?:might|may|could))\b",
+    ),
     (("instead",), rf"{_START}instead,? (?:i|let|we)\b"),
     (("forget",), rf"{_START}(?:so |let's |let us )?forget (?:that|about|the)\b"),
 )

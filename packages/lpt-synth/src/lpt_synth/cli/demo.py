@@ -29,7 +29,7 @@ _STYLES = {
 
 
 def run_demo(demo: Demo, world: World, captions: int, *, quiet: bool = False) -> bool:
-    """Prepare, run, export, and show.
+    """Prepare, run, export, report, and show.
 
     Returns:
         Whether it is done; False where it was stopped or something failed.
@@ -39,6 +39,7 @@ def run_demo(demo: Demo, world: World, captions: int, *, quiet: bool = False) ->
     """
     from lpt_synth.jobs import export, run
     from lpt_synth.meter import Meter
+    from lpt_synth.report import report as write_report
     from lpt_synth.rundir import RunDir
     from lpt_synth.settings import load_config
 
@@ -59,6 +60,7 @@ def run_demo(demo: Demo, world: World, captions: int, *, quiet: bool = False) ->
     exported = (
         export(RunDir(demo.run), "trl", demo.trl) if report.sets["sft"] or report.sets["pairs"] else None
     )
+    write_report(RunDir(demo.run), demo.report, title="lpt-synth demo")
     example = _finest(demo.run / "sets")
     if example is not None:
         _show_example(console, example)
@@ -120,6 +122,7 @@ def _hex(image: Image, column: int, row: int) -> str:
 
 def _show_places(console: Console, demo: Demo, *, told: bool) -> None:
     rows = [
+        (demo.report, "the run as a page: figures, and every thought; open it in a browser"),
         (demo.config, "the configuration, an ordinary one"),
         (demo.world, "pictures and captions"),
         (demo.student, "the student: a folder for transformers, TRL or vLLM"),

@@ -57,6 +57,11 @@ class Demo:
         return self.folder / "run"
 
     @property
+    def report(self) -> Path:
+        """The run as a page."""
+        return self.folder / "report.html"
+
+    @property
     def world(self) -> Path:
         """Pictures and captions."""
         return self.folder / "world"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lpt_core import BEHAVIOURS, Behaviour, SFTKind, count_behaviours
+from lpt_core import BEHAVIOURS, Behaviour, SFTKind, count_behaviours, find_behaviours
 from lpt_synth.types import LongNode, MCQNode, ShortNode
 
 Which = Literal["short", "added", "final"]
@@ -139,7 +139,7 @@ class Figures:
 
     def add_long(
         self, node: MCQNode, short: ShortNode, long: LongNode, before: Mapping[Behaviour, int]
-    ) -> dict[Behaviour, int]:
+    ) -> Mapping[Behaviour, int]:
         """Count a continuation.
 
         Args:
@@ -161,8 +161,10 @@ class Figures:
                 kind.turned_right += verdict.correct
         ended = fate(long)
         self.fates["long"][ended] += 1
+        cue = long.trace.segments[1].text
         added = "".join(segment.text for segment in long.trace.segments[1:])
-        shown = count_behaviours(added)
+        # No model wrote the cue: "Let's double-check the details." shows nothing by itself.
+        shown = Counter(sign.behaviour for sign in find_behaviours(added) if sign.end > len(cue))
         if ended in ("right", "wrong"):
             self.lengths["added"].words[words(added)] += 1
             self.lengths["final"].words[words(long.trace.thought)] += 1
