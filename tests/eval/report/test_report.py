@@ -229,3 +229,26 @@ def test_the_commands_default_is_the_functions() -> None:
 
     assert report.__defaults__ is not None
     assert EXAMPLES in report.__defaults__
+
+
+@pytest.mark.parametrize("signs", ["ff", "tt", "  ", ""])
+def test_a_run_that_answered_nothing_still_has_a_page(tmp_path, make_item, make_run, signs) -> None:
+    items = [make_item(str(number)) for number in range(len(signs))]
+    path = make_run(tmp_path / "run", {"toy": (items, signs)})
+    write_report([path], tmp_path / "r.html", draws=100)
+    page = Page(tmp_path / "r.html")
+    assert {"scores", "outcomes", "examples"} <= set(page.ids)
+    assert "order" not in page.ids
+    assert "nan" not in page.text.lower().split("</style>")[1].split("<script")[0]
+
+
+def test_runs_that_were_asked_other_benchmarks_stand_side_by_side(tmp_path, make_item, make_run) -> None:
+    toy, vstar = make_item("1"), make_item("1", benchmark="vstar", category="a")
+    one = make_run(tmp_path / "one", {"toy": ([toy], "+")})
+    both = make_run(tmp_path / "both", {"toy": ([toy], "-"), "vstar": ([vstar], "+")})
+    write_report([one, both], tmp_path / "r.html", draws=100, allow_unlike=True)
+    page = Page(tmp_path / "r.html")
+    answers = {example["benchmark"]: example["answers"] for example in page.data["examples"]}
+    assert answers["vstar"][0] == []
+    assert answers["vstar"][1][0]["outcome"] == "correct"
+    assert "Not alike: both: only both has vstar" in page.text

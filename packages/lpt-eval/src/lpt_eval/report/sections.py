@@ -43,7 +43,8 @@ def _card(material: Material, name: str) -> Markup:
         one = run.benchmarks.get(name)
         if one is None:
             continue
-        value = element("b", f"{100 * one.score.value:.1f}", element("small", " %"))
+        shown, _, unit = per_cent(one.score.value).partition("\u00a0")
+        value = element("b", shown, element("small", f" {unit}"))
         told = element("span", f"95 %: {within(one.score.interval)}", class_="interval")
         lines.append(element("div", badge(number), value, told, class_="line"))
     there = next(run.benchmarks[name] for run in material.summaries if name in run.benchmarks)
