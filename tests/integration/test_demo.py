@@ -79,6 +79,8 @@ def test_it_ends_in_sets_and_a_summary(done: tuple[Path, str]) -> None:
     }
     for expected in ("One training example", "short thoughts that are right", str(folder / "trl"), "next:"):
         assert expected in said
+    assert str(folder / "report.html") in said
+    assert "Every line of the funnel" in (folder / "report.html").read_text("utf-8")
     card = (folder / "trl" / "README.md").read_text("utf-8")
     assert "simulated teacher" in card
     assert "lab-student-v1" in card
