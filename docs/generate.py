@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from lpt_core import Sampling
 from lpt_eval import native, presets
 from lpt_eval.cli import listing
-from lpt_synth import config
+from lpt_synth import config, endpoints
 from lpt_train import config as train
 from lpt_train import evaluate
 from lpt_train.grpo import sections
@@ -38,6 +38,8 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("endpoints.*, engine: transformers", config.TransformersEndpoint),
     ("endpoints.*, engine: vllm", config.VLLMEndpoint),
     ("endpoints.*, engine: lab_teacher", config.LabTeacherEndpoint),
+    ("endpoints.*, engine: ray", config.RayEndpoint),
+    ("endpoints.*.resources", endpoints.RayResources),
     ("endpoints.*.batch", config.BatchSection),
     ("endpoints.*.price", config.Price),
     ("ask", config.AskConfig),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -298,3 +299,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_an_unknown_prompt_names_the_known_ones(name: str, version: int) -> None:
     with pytest.raises(ConfigError, match=r"there is no prompt .*\n  -> one of: ask\.v1, ask_json\.v1, "):
         load_prompt(name, version)
+
+
+def test_a_prompt_crosses_the_border_of_a_process() -> None:
+    prompt = load_prompt("expand_instruct")
+    again = pickle.loads(pickle.dumps(prompt))
+    assert again == prompt
+    assert again.render(request="r", prefix="p") == prompt.render(request="r", prefix="p")

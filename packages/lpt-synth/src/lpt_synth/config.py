@@ -18,6 +18,7 @@ from lpt_synth.endpoints import (
     LabTeacherEndpoint,
     OpenAIEndpoint,
     Price,
+    RayEndpoint,
     TransformersEndpoint,
     VLLMEndpoint,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "PairQuota",
     "PixelPolicy",
     "Price",
+    "RayEndpoint",
     "RunConfig",
     "SFTMix",
     "Section",

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, Self, cast
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from lpt_synth.endpoint_base import EndpointBase, FolderEndpoint, Price
 from lpt_synth.http_endpoint import BatchSection, OpenAIEndpoint
@@ -23,12 +23,15 @@ __all__ = [
     "Endpoints",
     "LabTeacherEndpoint",
     "OpenAIEndpoint",
+    "PlainEndpoint",
     "Price",
+    "RayEndpoint",
+    "RayResources",
     "TransformersEndpoint",
     "VLLMEndpoint",
 ]
 
-ENGINES = ("openai", "transformers", "vllm", "lab_teacher")
+ENGINES = ("openai", "transformers", "vllm", "lab_teacher", "ray")
 """What ``engine`` may say."""
 
 
@@ -93,12 +96,82 @@ def _engine_of(value: object) -> str:
     return str(getattr(value, "engine", "openai"))
 
 
-Endpoint = Annotated[
+def _ray_or_plain(value: object) -> str:
+    return "ray" if _engine_of(value) == "ray" else "plain"
+
+
+PlainEndpoint = Annotated[
     Annotated[OpenAIEndpoint, Tag("openai")]
     | Annotated[TransformersEndpoint, Tag("transformers")]
     | Annotated[VLLMEndpoint, Tag("vllm")]
     | Annotated[LabTeacherEndpoint, Tag("lab_teacher")],
     Discriminator(_engine_of),
+]
+"""An endpoint whose engine runs on one machine."""
+
+
+class RayResources(Section):
+    """What Ray sets aside for each replica."""
+
+    num_gpus: float = Field(default=0, ge=0, description="the only ones that it sees; 0 reserves none")
+    num_cpus: float = Field(default=1, ge=0)
+    custom: dict[str, float] = Field(
+        default_factory=dict, description="resources that the cluster's nodes were started with, by name"
+    )
+
+
+class RayEndpoint(EndpointBase):
+    """Replicas of another engine on the machines of a Ray cluster."""
+
+    engine: Literal["ray"]
+    inner: PlainEndpoint = Field(description="what each replica is: an endpoint of any other engine")
+    replicas: int = Field(default=1, ge=1)
+    resources: RayResources = RayResources()
+    address: str | None = Field(
+        default=None,
+        description="of the cluster; null: RAY_ADDRESS, or this machine's cluster, or one for this run alone",
+    )
+    patience_s: float = Field(
+        default=1800, gt=0, description="the run stops when no replica is there for so long"
+    )
+
+    @model_validator(mode="after")
+    def _replicas_answer(self) -> Self:
+        if isinstance(self.inner, OpenAIEndpoint) and self.inner.batch is not None:
+            raise ValueError("inner.batch: a batch API needs no replicas; use it without ray")
+        # The licence and the price are the model's, wherever they were written.
+        for name in ("licence", "price"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, getattr(self.inner, name))
+        return self
+
+    @property
+    def identity(self) -> Model:
+        """That of the model: where it runs is no part of it."""
+        return self.inner.identity
+
+    @property
+    def title(self) -> str:
+        """As without Ray."""
+        return self.inner.title
+
+    @property
+    def parallel(self) -> int:
+        """Enough for all replicas."""
+        return self.replicas * self.inner.parallel
+
+    @property
+    def gives_json(self) -> bool:
+        """As without Ray."""
+        return self.inner.gives_json
+
+    def pinned(self) -> Self:
+        """With the digest of the model's folder, which every replica's must have."""
+        return self.model_copy(update={"inner": self.inner.pinned()})
+
+
+Endpoint = Annotated[
+    Annotated[PlainEndpoint, Tag("plain")] | Annotated[RayEndpoint, Tag("ray")], Discriminator(_ray_or_plain)
 ]
 
 

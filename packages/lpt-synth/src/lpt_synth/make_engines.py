@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lpt_core import Prompt
+from lpt_core import ConfigError, ImageRef, Prompt
 from lpt_synth.budget import Ledger
 from lpt_synth.config import (
     Endpoint,
     LabTeacherEndpoint,
     OpenAIEndpoint,
+    RayEndpoint,
     RunConfig,
     TransformersEndpoint,
     VLLMEndpoint,
@@ -70,6 +72,8 @@ class _Factory:
             return self._transformers(endpoint)
         if isinstance(endpoint, VLLMEndpoint):
             return self._vllm(endpoint)
+        if isinstance(endpoint, RayEndpoint):
+            return self._ray(endpoint)
         return self._lab_teacher(endpoint)
 
     def _openai(self, endpoint: OpenAIEndpoint) -> Engine:
@@ -135,7 +139,48 @@ class _Factory:
             )
         return self._loaded[same]
 
+    def _ray(self, endpoint: RayEndpoint) -> Engine:
+        from lpt_synth.engines.ray import RayEngine
+
+        same = endpoint.model_dump_json(exclude={"licence", "price"})
+        if same not in self._loaded:
+            self._loaded[same] = RayEngine(
+                endpoint,
+                make=partial(make_replica, instruct=self._instruct),
+                images=self._images.data_url,
+                commit=self._ledger.commit,
+                notice=self._notice,
+            )
+        return self._loaded[same]
+
     def _lab_teacher(self, endpoint: LabTeacherEndpoint) -> Engine:
         from lpt_synth.lab.teacher.engine import TeacherEngine
 
         return TeacherEngine(endpoint, commit=self._ledger.commit)
+
+
+def make_replica(
+    endpoint: Endpoint,
+    *,
+    images: Callable[[ImageRef], Awaitable[str]],
+    notice: Callable[[str], None],
+    instruct: Prompt | None = None,
+) -> Engine:
+    """The engine of an endpoint with neither a store nor others beside it, as a replica has one."""
+    if isinstance(endpoint, OpenAIEndpoint):
+        from lpt_synth.engines.openai import OpenAIEngine
+
+        return OpenAIEngine(endpoint, images=images, notice=notice, instruct=instruct)
+    if isinstance(endpoint, TransformersEndpoint):
+        from lpt_synth.engines.transformers import TransformersEngine
+
+        return TransformersEngine(endpoint, images=images, notice=notice)
+    if isinstance(endpoint, VLLMEndpoint):
+        from lpt_synth.engines.vllm import VLLMEngine
+
+        return VLLMEngine(endpoint, images=images, notice=notice)
+    if isinstance(endpoint, LabTeacherEndpoint):
+        from lpt_synth.lab.teacher.engine import TeacherEngine
+
+        return TeacherEngine(endpoint)
+    raise ConfigError("a replica cannot have replicas.", "name another engine in inner")

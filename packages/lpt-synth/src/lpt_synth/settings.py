@@ -83,6 +83,13 @@ def _fitting(recipe: Tree, data: Tree) -> Tree:
         end = cast(Tree, ours).get(role)
         if isinstance(end, dict):
             given = cast(Tree, end)
+            inner = given.get("inner")
+            if given.get("engine") == "ray":
+                # What a recipe says of a model belongs to the model, which stands in there.
+                nested = _fitting({"endpoints": {role: theirs}}, {"endpoints": {role: inner}})["endpoints"]
+                if isinstance(inner, dict) and role in cast(Tree, nested):
+                    kept[role] = {"inner": theirs}
+                continue
             default = None if given.get("engine") == "lab_teacher" else theirs["model"]
             if given.get("model", default) != theirs["model"]:
                 continue
@@ -108,6 +115,9 @@ def _absolute(data: Tree, base: Path) -> None:
 
 
 def _absolute_endpoint(end: Tree, base: Path) -> None:
+    inner = end.get("inner")
+    if isinstance(inner, dict):
+        _absolute_endpoint(cast(Tree, inner), base)
     fields = {"transformers": ("model",), "vllm": ("model", "python")}
     for field in fields.get(str(end.get("engine")), ("chat_template",)):
         value = end.get(field)
@@ -127,7 +137,8 @@ def _retold(finding: Finding) -> Finding:
     place = _without_tag(finding.place)
     is_tag = finding.kind.startswith("union_tag")
     if is_tag and place[:1] == ("endpoints",):
-        return replace(finding, place=(*place, "engine"), message=f"none of {', '.join(ENGINES)}")
+        known = ENGINES if place[-1] != "inner" else [name for name in ENGINES if name != "ray"]
+        return replace(finding, place=(*place, "engine"), message=f"none of {', '.join(known)}")
     if is_tag:
         return replace(finding, place=place, message="kind is none of docci, table, folder, hub")
     if finding.kind == "extra_forbidden" and place[-1:] == ("api_key",):
@@ -140,6 +151,7 @@ def _without_tag(loc: Place) -> Place:
     """The place of a finding without the name that pydantic adds: of the kind or engine that it tried."""
     if len(loc) > 1 and loc[0] == "source":
         return (loc[0], *loc[2:])
-    if len(loc) > 2 and loc[0] == "endpoints" and loc[2] in ENGINES:
-        return (*loc[:2], *loc[3:])
+    if loc[:1] == ("endpoints",):
+        # Below a role, and below the endpoint in it, come names of ours alone: no field has an engine's name.
+        return (*loc[:2], *(part for part in loc[2:] if part not in (*ENGINES, "plain")))
     return loc

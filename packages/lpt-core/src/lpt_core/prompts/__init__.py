@@ -72,6 +72,14 @@ class Prompt:
         except Exception as error:  # a template is somebody's program, and fails as programs do
             raise ConfigError(f"prompt {self.label} cannot be rendered: {error}") from error
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Without the compiled template, which no pickle can hold."""
+        return _compiled, (self.name, self.version, self.variables, self.source, self.fingerprint)
+
+
+def _compiled(name: str, version: int, variables: frozenset[str], source: str, mark: str) -> Prompt:
+    return Prompt(name, version, variables, source, mark, _JINJA.from_string(source))
+
 
 def parse_prompt(text: str, where: str) -> Prompt:
     """Read a prompt from the text of its file.
