@@ -120,4 +120,7 @@ async function begin() {
   document.documentElement.dataset.ready = performance.now().toFixed(0);
 }
 
-begin();
+begin().catch((error) => {
+  at("gallery").append(element("p", "note", `The gallery cannot be unpacked here (${error.message}); a newer browser can.`));
+  throw error;
+});
