@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lpt_core.behaviours import BEHAVIOURS, count_behaviours, find_behaviours
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent / "behaviours"
 STORED = json.loads((HERE / "agreement.json").read_text(encoding="utf-8"))
 
 
