@@ -3,7 +3,8 @@
     python bare_vllm.py ARGUMENTS.json     # of vLLM's LLM
 
 Reads a job a line from standard input, {"prompts": [text, …], "sampling": [{…}, …]}, and writes a line for
-it: {"seconds": …, "tokens": …}.
+it: {"seconds": …, "tokens": …, "hits": tokens of prompts that the prefix cache has had so far}; 0 hits where
+vLLM does not count them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def main(file: str) -> None:
 
     if current_platform.is_cpu():
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # as in our engine
-    model = LLM(**json.loads(Path(file).read_text("utf-8")))
+    arguments = json.loads(Path(file).read_text("utf-8"))
+    model = LLM(**arguments)
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         job = json.loads(line)
@@ -34,7 +36,10 @@ def main(file: str) -> None:
         came = model.generate(job["prompts"], sampling, use_tqdm=False)
         seconds = time.perf_counter() - begun
         tokens = sum(len(output.token_ids) for one in came for output in one.outputs)
-        print(json.dumps({"seconds": seconds, "tokens": tokens}), file=answers, flush=True)
+        hits = 0
+        if not arguments["disable_log_stats"]:
+            hits = sum(one.value for one in model.get_metrics() if one.name == "vllm:prefix_cache_hits")
+        print(json.dumps({"seconds": seconds, "tokens": tokens, "hits": hits}), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -155,17 +155,17 @@ def test_what_cannot_be_asked_is_refused_alone(text: str) -> None:
 def test_prompts_that_begin_alike_go_one_after_the_other(played: Any) -> None:
     requests = [
         ask(f"Look. {f'caption {c}':.<80} {f'question {q}':.<80}", prefill=f"<think> {t}")
-        for c in range(4)
+        for c in range(8)
         for q in range(3)
         for t in range(3)
     ]
     random.Random(2).shuffle(requests)
     replies(engine(max_num_seqs=1), requests)
     heads = [row["text"].partition("<think>")[0] for row in played("step")]
-    assert len(heads) == 36
-    # The first two go out as they come: nothing else waits yet.
-    assert sum(a != b for a, b in pairwise(heads)) <= 11 + 4
-    assert sum(a[:60] != b[:60] for a, b in pairwise(heads)) <= 3 + 4
+    assert len(heads) == 72
+    # The first nine go out as they come: nothing else waits yet.
+    assert sum(a != b for a, b in pairwise(heads)) <= 23 + 10
+    assert sum(a[:60] != b[:60] for a, b in pairwise(heads)) <= 7 + 10
 
 
 def test_every_option_reaches_vllm(played: Any) -> None:

@@ -40,7 +40,7 @@ MODE = "prompt_tokens"
 """How a prefill is continued: its tokens are the last of the prompt's."""
 
 _RESTARTS = 1  # in a run
-_AHEAD = 4  # a quarter more than fit is given to vLLM, so that it never waits for us
+_AHEAD, _AHEAD_LEAST = 4, 8  # a quarter more than fit is given to vLLM, so that it never waits for us
 
 
 def _say_nothing(_: str) -> None:
@@ -209,7 +209,7 @@ class VLLMEngine:
 
     def _feed(self) -> None:
         """Give vLLM what waits, as far as it can use it now."""
-        most = self.endpoint.max_num_seqs + max(1, self.endpoint.max_num_seqs // _AHEAD)
+        most = self.endpoint.max_num_seqs + max(_AHEAD_LEAST, self.endpoint.max_num_seqs // _AHEAD)
         for copy in sorted(self._copies.running, key=lambda one: one.under_way):
             while self._waiting and copy.under_way < most:
                 copy.last, ask = self._waiting.next(copy.last)
