@@ -78,7 +78,8 @@ async def all_asked(pool: Pool, many: int = 40):
 def test_all_replicas_are_asked_and_none_has_more_than_its_slots() -> None:
     answers, made, notices = played(Played, all_asked)
     assert [what for _, what in answers] == list(range(40))
-    assert all(one.asked == 20 and one.most == 3 for one in made)
+    assert sum(one.asked for one in made) == 40
+    assert all(one.asked and one.most <= 3 for one in made)
     assert not notices
 
 
