@@ -164,7 +164,8 @@ class Figures:
         cue = long.trace.segments[1].text
         added = "".join(segment.text for segment in long.trace.segments[1:])
         # No model wrote the cue: "Let's double-check the details." shows nothing by itself.
-        shown = Counter(sign.behaviour for sign in find_behaviours(added) if sign.end > len(cue))
+        signs = find_behaviours(added)
+        shown = Counter[Behaviour](sign.behaviour for sign in signs if sign.end > len(cue))
         if ended in ("right", "wrong"):
             self.lengths["added"].words[words(added)] += 1
             self.lengths["final"].words[words(long.trace.thought)] += 1
