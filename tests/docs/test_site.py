@@ -3,11 +3,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def pages_of(nav: object) -> Iterator[str]:
+    """The pages of a navigation, whatever they are nested in."""
+    if isinstance(nav, str):
+        yield nav
+    for inside in nav.values() if isinstance(nav, dict) else nav if isinstance(nav, list) else ():
+        yield from pages_of(inside)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    named = Counter(pages_of(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]))
+    there = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+    assert named == Counter(there), "add the page to nav in mkdocs.yml, or take it out there"
 
 
 @pytest.mark.slow
