@@ -14,10 +14,12 @@ import typing
 from importlib import resources
 from pathlib import Path
 
+import architecture
 import behaviours
 import student
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from study import page as study
 
 from lpt_core import Sampling
 from lpt_eval import native, presets
@@ -91,6 +93,8 @@ def pages() -> dict[str, str]:
         "eval-protocols.md": protocols(),
         "lab-student.md": student.page(record),
         "lab-student.svg": student.curve(record),
+        "../explanation/architecture.svg": architecture.picture(),
+        **{f"../explanation/{name}": text for name, text in study.pages(study.record()).items()},
     }
 
 

@@ -14,9 +14,9 @@ WIDTH, ROW, LEFT, RIGHT = 720, 46, 250, 60
 GREY, BLUE = "#808080", "#3b7dd8"  # to be read on white and on black
 
 
-def record() -> dict[str, Any] | None:
+def record() -> dict[str, Any]:
     """The results of the study that the documentation tells of."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else None
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
 
 
 def pages(found: dict[str, Any]) -> dict[str, str]:
@@ -116,7 +116,9 @@ def _limits() -> list[str]:
         "  caption errs in ways of its own.",
         "- All questions are of the kinds that were trained on. Whether long thoughts about pictures help",
         "  with text alone (the paper's MMLU-Pro) is not asked: the student knows this world's words alone.",
-        "- Rates, epochs and lengths were chosen on other scenes of this world, for this student.",
+        "- All arms of SFT have one rate and one number of epochs, chosen for this student in a few trials",
+        "  on long thoughts, some of which were measured on part of the same questions. At that rate its own",
+        "  short thoughts do it harm; at another they might do less.",
     ]
 
 

@@ -14,13 +14,14 @@ from lpt_synth.lab.question import Question
 from lpt_synth.lab.questions import scene_questions
 from lpt_synth.lab.scene import PLACES, Scene
 from lpt_synth.lab.student.language import Lessons
-from lpt_synth.lab.student.lessons import FIND, Teaching
+from lpt_synth.lab.student.lessons import LOOK, Lesson, Teaching
 from lpt_synth.lab.student.schooling import Schooling, training_scenes
 
 
-def asked_of(scenes: list[Scene]) -> Iterator[Question]:
+def asked_of(scenes: list[Scene]) -> Iterator[tuple[Scene, Question]]:
     for scene in scenes:
-        yield from scene_questions(scene, 12, seed=0)
+        for question in scene_questions(scene, 12, seed=0):
+            yield scene, question
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +42,22 @@ def test_what_is_found_is_where_the_scene_has_it(scenes):
                 assert said == f"{thing.place}, {thing.size}, {thing.pattern}"
 
 
-def test_thoughts_end_in_the_line_of_the_option_that_is_right(scenes):
+@pytest.mark.parametrize("make", ["ask", "look"])
+def test_thoughts_end_in_the_line_of_the_option_that_is_right(scenes, make):
     teaching = Teaching()
-    for number, question in enumerate(asked_of(scenes)):
+    for number, (scene, question) in enumerate(asked_of(scenes)):
+        draw = random.Random(number)
         mcq, shown = teaching.present(question, random.Random(number))
-        lesson = teaching.ask(0, question, random.Random(number), think=True)
+        lesson: Lesson = (
+            teaching.ask(0, question, draw, think=True)
+            if make == "ask"
+            else teaching.look(0, scene, question, draw)
+        )
         line = shown.render_options(mcq).splitlines()[shown.order.index(mcq.gold)]
         thought, _, _ = lesson.answer.partition(" </think>")
         assert thought.endswith(f"\n{line}")
         assert verify(lesson.answer, mcq, shown)[1].correct
+        assert lesson.user.startswith(f"{LOOK}\n") == (make == "look")
 
 
 def test_a_description_is_the_scan_that_the_teacher_says(scenes):
@@ -72,7 +80,7 @@ def test_all_kinds_of_lessons_come_in_their_shares(scenes):
     asked = [scene_questions(scene, 8, seed=0) for scene in scenes]
     how = Schooling(batch=2000)
     lessons = Lessons(scenes, asked, how).of(0)
-    found = sum(lesson.user == FIND for lesson in lessons) / len(lessons)
+    looked = sum(lesson.user.startswith(LOOK) for lesson in lessons) / len(lessons)
     at_once = sum(lesson.answer.startswith("<answer>") for lesson in lessons) / len(lessons)
-    assert found == pytest.approx(how.found, abs=0.04)
+    assert looked == pytest.approx(how.looked, abs=0.04)
     assert at_once == pytest.approx(how.direct, abs=0.02)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lpt_synth.lab.scene import SIDE
-from lpt_synth.lab.student.tokenizer import SPECIAL, option_lines, token_id
+from lpt_synth.lab.student.tokenizer import SPECIAL, option_lines, thing_names, token_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
@@ -34,7 +34,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalG
         "num_attention_heads": HIDDEN // 32,
         "num_key_value_heads": HIDDEN // 64,
         "max_position_embeddings": 2048,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 6, 6]},
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0, "mrope_section": [4, 6, 6]},
         "bos_token_id": None,
         "eos_token_id": ids["<|im_end|>"],
         "pad_token_id": ids["<|endoftext|>"],
@@ -68,11 +68,15 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLForConditionalG
 
 
 def _compose(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Let the token of an option's line begin as the sum of its letter and its words."""
+    """Let the token of a thing's name, or of an option's line, begin as the sum of its parts."""
     import torch
 
     words = cast(torch.Tensor, model.get_input_embeddings().weight)
     with torch.no_grad():
+        for name, (colour, shape) in thing_names().items():
+            words[token_id(tokenizer, name)] = sum(
+                words[tokenizer(f" {word}").input_ids[-1]] for word in (colour, shape)
+            )
         for line, (letter, text) in option_lines().items():
             parts = [token_id(tokenizer, letter), *tokenizer(f" {text}").input_ids]
             words[token_id(tokenizer, line)] = words[parts].sum(0)

@@ -36,15 +36,17 @@ class Lessons:
 
     def _lesson(self, draw: random.Random) -> Lesson:
         how, teaching = self._how, self._teaching
-        shares = (how.described, how.found, how.direct)
-        kind = draw.choices(range(4), (*shares, 1 - sum(shares)))[0]
+        shares = (how.described, how.found, how.looked, how.direct)
+        kind = draw.choices(range(5), (*shares, 1 - sum(shares)))[0]
         index = draw.randrange(len(self._scenes))
         scene, question = self._scenes[index], draw.choice(self._asked[index])
         if kind == 0:
             return teaching.describe(index, scene, draw)
         if kind == 1:
             return teaching.find(index, scene, draw)
-        return teaching.ask(index, question, draw, think=kind == 3)
+        if kind == 2:
+            return teaching.look(index, scene, question, draw)
+        return teaching.ask(index, question, draw, think=kind == 4)
 
 
 def loss_of(model: Qwen2_5_VLForConditionalGeneration, batch: Batch, seen: torch.Tensor) -> torch.Tensor:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from lpt_core import MCQ, AnswerStyle, OptionStyle, Presentation, load_prompt
-from lpt_synth.lab.captions import scan
+from lpt_synth.lab.captions import Described, scan
+from lpt_synth.lab.draw import overlaps
 from lpt_synth.lab.question import Question
 from lpt_synth.lab.questions import brief_thought
 from lpt_synth.lab.scene import PLACES, Scene
+from lpt_synth.lab.teacher.reading import Asked, answer_of
+from lpt_synth.lab.teacher.thoughts import continuation
 
 DESCRIBE = {True: "Describe every shape of the picture.", False: "Name the shapes of the picture."}
 """What asks for a description with size and pattern, and for one without."""
 FIND = "Say what is where."
+LOOK = "Look closely."
+"""Before a question it asks for a long look, as a large model gives one when it is told to."""
 _FOUND = 8  # facts in the answer to FIND
 
 
@@ -67,6 +72,19 @@ class Teaching:
             line = shown.render_options(mcq).splitlines()[shown.order.index(mcq.gold)]
             answer = f"<think> {brief_thought(question, draw)}\n{line} </think> {answer}"
         return self.lesson(index, mcq, shown, answer, think=think)
+
+    def look(self, index: int, scene: Scene, question: Question, draw: random.Random) -> Lesson:
+        """Answer a question after a long look, which is asked for in so many words."""
+        mcq, shown = self.present(question, draw)
+        options, lines = shown.shown(mcq), tuple(shown.render_options(mcq).splitlines())
+        described = Described(scene, overlaps(scene))
+        answer = answer_of(described, mcq.question, options)
+        if answer is None:
+            raise AssertionError(f"the world does not know its own question {mcq.question!r}")
+        asked = Asked(described, mcq.question, options, lines, shown.answer_style, answer)
+        said = f"<think>{continuation(asked, '<think>', draw, lapse=False)}"
+        plain = self.lesson(index, mcq, shown, said)
+        return replace(plain, user=f"{LOOK}\n{plain.user}")
 
     def present(self, question: Question, draw: random.Random) -> tuple[MCQ, Presentation]:
         """The question as core has it, its options in a drawn order and form."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +15,7 @@ from lpt_synth.lab.question import Question
 from lpt_synth.lab.questions import scene_questions
 from lpt_synth.lab.scene import Level, Scene, Split, make_scene
 from lpt_synth.lab.student.batches import Batches
-from lpt_synth.lab.student.lessons import Lesson, Teaching
+from lpt_synth.lab.student.lessons import LOOK, Lesson, Teaching
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,16 +59,33 @@ class Score:
 
 
 def items(
-    split: Split, count: int, *, seed: int = 0, level: Level = "medium", think: bool = True
+    split: Split,
+    count: int,
+    *,
+    seed: int = 0,
+    level: Level = "medium",
+    think: bool = True,
+    look: bool = False,
 ) -> list[Item]:
-    """One question about each of the first scenes of a split, of varied kinds."""
+    """One question about each of the first scenes of a split, of varied kinds.
+
+    Args:
+        split: Whose layouts the scenes have.
+        count: How many.
+        seed: Of the world.
+        level: How hard they are to see.
+        think: Ask for a thought before the answer.
+        look: Ask for a long one.
+    """
     teaching, found = Teaching(), list[Item]()
     for number in range(count):
         scene = make_scene(split, number, seed=seed, level=level)
         question = scene_questions(scene, 1, seed=seed)[0]
         draw = random.Random(derived_int(seed, "lab-items", split, number))
         mcq, shown = teaching.present(question, draw)
-        found.append(Item(scene, question, mcq, shown, teaching.lesson(number, mcq, shown, think=think)))
+        lesson = teaching.lesson(number, mcq, shown, think=think)
+        lesson = replace(lesson, user=f"{LOOK}\n{lesson.user}") if look else lesson
+        found.append(Item(scene, question, mcq, shown, lesson))
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,7 +21,7 @@ from lpt_synth.lab.scene import LEVELS, Scene
 from lpt_synth.lab.student.batches import Batches
 from lpt_synth.lab.student.build import build_model, build_processor, save_student
 from lpt_synth.lab.student.language import Class, Lessons
-from lpt_synth.lab.student.lessons import Teaching
+from lpt_synth.lab.student.lessons import LOOK, Teaching
 from lpt_synth.lab.student.measure import answers, items, load_student, score
 from lpt_synth.lab.student.schooling import Curve, Schooling, training_scenes
 from lpt_synth.lab.student.tokenizer import make_tokenizer
@@ -36,6 +36,12 @@ RECORD = "training.json"
 """What is written beside the weights: settings, curve, scores."""
 
 _READ = 1500  # scenes that the tokenizer's texts are about
+_MANNERS: Mapping[str, Mapping[str, bool]] = {
+    "thinking": {},
+    "looking closely": {"look": True},
+    "at once": {"think": False},
+}
+_LONGEST = 256  # tokens of an answer in the last examination
 _REPORT, _EXAMINE = 50, 500  # steps between reports, and between examinations
 _VALIDATION, _TEST = 256, 500  # questions of an examination
 
@@ -53,6 +59,7 @@ def texts_of(scenes: Sequence[Scene], asked: Sequence[Sequence[Question]], seed:
             lesson = teaching.ask(index, question, draw, think=True)
             yield f"{lesson.user}\n{_untagged(lesson.answer)}"
     yield from map(_untagged, sample_texts(2 * len(scenes), seed))
+    yield from (f"{LOOK}\n" for _ in scenes)
 
 
 def _untagged(text: str) -> str:
@@ -149,14 +156,7 @@ class School:
         """Save, and examine what was saved: bfloat16 weights, read back."""
         seconds = self.curve.seconds
         save_student(model, processor, self.to)
-        model, processor = load_student(self.to)
-        scores: dict[str, Any] = {}
-        for level in LEVELS:
-            for think in (True, False):
-                asked = items("test", _TEST, seed=self.how.seed, level=level, think=think)
-                marks = score(asked, answers(model, processor, asked))
-                scores[f"{level}, {'thinking' if think else 'at once'}"] = asdict(marks)
-                self.tell(f"test, {level}, {'thinking' if think else 'at once'}: {marks.right:.3f} right")
+        scores = examine(self.to, self.how.seed, self.tell)
         record = {
             "schooling": asdict(self.how),
             "seconds": round(seconds),
@@ -176,3 +176,16 @@ class School:
     def _go_on(self, kept: dict[str, Any]) -> None:
         self.curve.go_on(kept["curve"], kept["seconds"])
         self.tell(f"going on after {kept['seconds'] / 60:.1f} minutes")
+
+
+def examine(student: Path, seed: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """What a student that was saved has right of test questions, by level and by how it is asked."""
+    model, processor = load_student(student)
+    scores: dict[str, Any] = {}
+    for level in LEVELS:
+        for manner, how in _MANNERS.items():
+            asked = items("test", _TEST, seed=seed, level=level, **how)
+            marks = score(asked, answers(model, processor, asked, max_tokens=_LONGEST))
+            scores[f"{level}, {manner}"] = asdict(marks)
+            tell(f"test, {level}, {manner}: {marks.right:.3f} right")
+    return scores

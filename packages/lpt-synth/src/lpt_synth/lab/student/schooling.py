@@ -30,6 +30,7 @@ class Schooling:
         rate: Highest learning rate of the language model; both warm up and fall along a cosine.
         described: Share of lessons in which the picture is described.
         found: Share in which it is said what is where, in any order.
+        looked: Share in which a question is answered after a long look, which is asked for.
         direct: Share of lessons that are answered without a thought.
     """
 
@@ -42,9 +43,10 @@ class Schooling:
     batch: int = 32
     tower_rate: float = 2e-3
     rate: float = 2e-3
-    described: float = 0.2
-    found: float = 0.25
-    direct: float = 0.1
+    described: float = 0.1
+    found: float = 0.15
+    looked: float = 0.35
+    direct: float = 0.05
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast, get_args
 from lpt_core import LETTERS, MCQ, AnswerStyle, OptionStyle, Presentation, load_prompt
 from lpt_synth.lab.question import DISTRACTORS
 from lpt_synth.lab.questions import every_option
-from lpt_synth.lab.scene import PLACES
+from lpt_synth.lab.scene import COLOURS, PLACES, SHAPES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -91,13 +91,21 @@ def option_lines() -> dict[str, tuple[str, str]]:
     return lines
 
 
+def thing_names() -> dict[str, tuple[str, str]]:
+    """The names of things, each of which is one token; with its colour and its shape.
+
+    Whether what is seen is what is asked about is then a comparison of one token with one (decision 9).
+    """
+    return {f" {colour} {shape}": (colour, shape) for colour, shape in itertools.product(COLOURS, SHAPES)}
+
+
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
     """The id of one token."""
     return cast(int, tokenizer.convert_tokens_to_ids(token))
 
 
 def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Train a tokenizer on texts: ``VOCABULARY`` tokens, and those of fixed sentences and of options.
+    """Train a tokenizer on texts: ``VOCABULARY`` tokens, and those of sentences, options and names.
 
     Args:
         texts: What the student reads and writes; also what it may be taught to write later.
@@ -115,7 +123,7 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     added = [
         AddedToken(text, special=False, normalized=False)
-        for text in (*TAGS, *whole_sentences(), *option_lines())
+        for text in (*TAGS, *whole_sentences(), *option_lines(), *thing_names())
     ]
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,

@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-Manner = Literal["scan", "row", "look", "count", "choices"]
+Manner = Literal["walk", "scan", "row", "look", "count", "choices"]
 
 ENTRIES: Mapping[Manner, tuple[str, ...]] = {
+    "walk": (
+        "let me go from place to place.",
+        "I go through the places one by one.",
+        "let me see what stands at each place.",
+    ),
     "scan": (
         "let me go through the picture row by row.",
         "I go through the rows one by one.",
@@ -47,6 +52,7 @@ ENTRIES: Mapping[Manner, tuple[str, ...]] = {
 """How a continuation begins, after a cue such as "Wait," or "Hmm,"."""
 
 OTHERWISE: Mapping[Manner, tuple[str, ...]] = {
+    "walk": ("I could go from place to place.", "let me begin at the top left."),
     "scan": ("I could go through the picture row by row.", "let me begin with the whole picture."),
     "row": ("I could look along the row.", "I can see what stands around it."),
     "look": ("it may be something else, so I look again.", "I could look at it afresh."),

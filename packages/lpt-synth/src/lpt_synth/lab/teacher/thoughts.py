@@ -15,7 +15,7 @@ from lpt_synth.lab.captions import scan
 from lpt_synth.lab.question import Question
 from lpt_synth.lab.scene import PLACES, Scene, Thing
 from lpt_synth.lab.teacher import phrases
-from lpt_synth.lab.teacher.details import concerned, detail, said
+from lpt_synth.lab.teacher.details import capital, concerned, detail, said
 from lpt_synth.lab.teacher.mistakes import misseen
 from lpt_synth.lab.teacher.phrases import Manner
 from lpt_synth.lab.teacher.reading import Asked
@@ -23,11 +23,14 @@ from lpt_synth.lab.teacher.reading import Asked
 SHORTEST = 25
 """Words of the shortest continuation, its answer not counted."""
 
-# The row by row scan is how the small student was taught to see, and what most helps it.
-_ACROSS = {"scan": 75, "row": 5, "look": 10, "choices": 10}
-_COUNTS = {"scan": 75, "count": 15, "look": 10}
+# Going from place to place asks only one small thing at each step, which is what most helps a small student.
+_ACROSS = {"walk": 60, "scan": 20, "row": 5, "look": 5, "choices": 10}
+_COUNTS = {"walk": 65, "scan": 20, "count": 10, "look": 5}
 _AT_ONE_PLACE = {"scan": 45, "row": 15, "look": 25, "choices": 15}
 _MANNERS: Mapping[str, Mapping[str, int]] = {
+    "colour_of": _ACROSS,
+    "pattern_of": _ACROSS,
+    "place_of": _ACROSS,
     "beside": _ACROSS,
     "direction": _ACROSS,
     "covers": {"row": 30, "look": 45, "choices": 25},
@@ -137,6 +140,27 @@ def _end(view: _View, draw: random.Random) -> str:
 # ---- the manners -----------------------------------------------------------------------------------
 
 
+def _walk(view: _View, draw: random.Random) -> str:
+    """From place to place until what is sought is found; what is to be counted gets its number."""
+    counted = view.question.label == "Counting"
+    things = concerned(view.scene, view.question)
+    sought = things[:1] if view.question.kind == "beside" else things
+    full = view.question.kind in ("by_size", "pattern_of")
+    steps: list[str] = []
+    found = 0
+    for cell, place in enumerate(PLACES):
+        thing = view.scene.at(cell)
+        step = f"at the {place}: {'nothing' if thing is None else thing.full_name if full else thing.name}"
+        if thing in sought:
+            found += 1
+            step += f", that is {found}" if counted else ", there it is"
+        steps.append(step)
+        if found == len(sought) and not counted:
+            break
+    walked = f"{capital('; '.join(steps))}."
+    return walked if counted else f"{walked} {detail(view.scene, view.question, draw)}"
+
+
 def _scan(view: _View, draw: random.Random) -> str:
     full = view.question.kind in ("by_size", "pattern_of") or draw.random() < 0.2
     return f"{scan(view.scene, full=full)} {detail(view.scene, view.question, draw)}"
@@ -191,6 +215,7 @@ def _named(thing: Thing | None) -> str:
 
 
 _EVIDENCE: Mapping[Manner, Callable[[_View, random.Random], str]] = {
+    "walk": _walk,
     "scan": _scan,
     "row": _row,
     "look": _look,
