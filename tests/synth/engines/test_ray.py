@@ -40,7 +40,6 @@ def patiently(start: Callable[[], Any]) -> Any:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A cluster with one node; tests add others. Its processes end with it."""
-    pytest.importorskip("ray", reason="the extra ray is not installed")
     ours = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -49,7 +48,10 @@ def cluster() -> Iterator[Any]:
         "RAY_worker_niceness": "0",
     }
     before = dict(os.environ)
+    # Ray reads them when it is imported. Where `uv run` has started the tests, it would else have every
+    # worker make an environment of its own, which takes minutes.
     os.environ.update(ours)
+    pytest.importorskip("ray", reason="the extra ray is not installed")
     from ray.cluster_utils import Cluster
 
     head = {**NODE, "no_monitor": True, "include_dashboard": False}
@@ -150,7 +152,7 @@ def test_a_killed_node_changes_nothing(
     run(plain, tmp_path / "plain")
     asked = len(play.calls)
     play.calls.clear()
-    play.latency_s = 0.2
+    play.latency_s = 0.5
     node = patiently(lambda: cluster.add_node(**NODE))
     cluster.wait_for_nodes()
     inner = plain.endpoints.thinker.model_dump(mode="json")
@@ -159,9 +161,16 @@ def test_a_killed_node_changes_nothing(
     config = plain.model_copy(update={"endpoints": ends})
     over = threading.Event()
 
+    def serves() -> bool:
+        import ray
+
+        there = ray._private.state.actors().values() if ray.is_initialized() else ()
+        return any(one["State"] == "ALIVE" and one["Address"]["NodeID"] == node.node_id for one in there)
+
     def kill() -> None:
-        while not over.is_set() and not any(model == "thinker" for model, _, _ in play.calls):
-            over.wait(0.02)
+        while not over.is_set() and not serves():
+            over.wait(0.05)
+        over.wait(1)  # it opens its engine, and is asked
         cluster.remove_node(node, allow_graceful=False)
 
     killer = threading.Thread(target=kill)
@@ -171,7 +180,7 @@ def test_a_killed_node_changes_nothing(
     over.set()
     killer.join()
     assert report.result.done, report.result.error
-    assert any("is lost" in notice for notice in meter.notices), meter.notices
+    assert any("is lost" in notice for notice in meter.notices), (meter.notices, len(play.calls))
     for name in ("mcqs", "prompts", "sft", "pairs"):
         sets = [(tmp_path / out / "sets" / f"{name}.jsonl").read_bytes() for out in ("plain", "ray")]
         assert sets[0] == sets[1]
