@@ -137,7 +137,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("lab-study"), help="everything lands here")
     parser.add_argument("--seeds", type=int, default=3, help="worlds and trainings (3)")
-    parser.add_argument("--captions", type=int, default=80, help="pictures of each synthesis (80)")
+    parser.add_argument("--captions", type=int, default=60, help="pictures of each synthesis (60)")
     parser.add_argument(
         "--scenes", type=int, default=150, help="held-out pictures, four questions each (150)"
     )
