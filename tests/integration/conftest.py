@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import runpy
 import subprocess
 import sys
 import threading
@@ -170,3 +171,11 @@ def scripted() -> Iterator[Scripted]:
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def six_benchmarks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The paper's six benchmarks, small, in a folder; and what ``lpt-eval run`` is to be given for all."""
+    root = tmp_path_factory.mktemp("benchmarks")
+    write = runpy.run_path(str(Path(__file__).with_name("small_benchmarks.py")))["write"]
+    return root, write(root)

@@ -131,6 +131,22 @@ def test_a_server_of_vllm_answers_as_transformers_do(url, lpt_eval, in_transform
     nearly_equal(RunFolder(tmp_path).rows("mcq_file"), in_transformers, "400")
 
 
+def test_a_server_of_vllm_is_asked_all_six_benchmarks(
+    url, lpt_eval, six_benchmarks, tmp_path, monkeypatch
+) -> None:
+    root, tasks = six_benchmarks
+    monkeypatch.setenv("LPT_EVAL_CACHE", str(root / "cache"))
+    how = ("--protocol", "lpt", *HOW, "--max-failures", "1")
+    ended = lpt_eval("run", "student", "--server", url, *tasks, *how, "--out", tmp_path)
+    assert ended.status == 0, ended.err
+    folder = RunFolder(tmp_path)
+    assert len(folder.info().benchmarks) == 6
+    rows = {name: folder.rows(name) for name in folder.info().benchmarks}
+    assert all(row.finish_reason in ("stop", "length") for of in rows.values() for row in of)
+    shown = [row for name, of in rows.items() if name != "mmlu_pro" for row in of]
+    assert sum(row.outcome == "correct" for row in shown) >= 10  # of 20, mostly with four options
+
+
 def test_a_server_of_vllm_draws_each_sample_by_its_seed(url, lpt_eval, task, tmp_path) -> None:
     drawn = ("--temperature", "1", "--samples", "2", "--seed", "3", "--limit", "8")
     texts: list[list[str]] = []
