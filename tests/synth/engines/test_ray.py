@@ -153,24 +153,25 @@ def test_a_killed_node_changes_nothing(
     asked = len(play.calls)
     play.calls.clear()
     play.latency_s = 0.5
-    node = patiently(lambda: cluster.add_node(**NODE))
-    cluster.wait_for_nodes()
+    # A replica may stand on these alone: on one that can be killed, and then on the other.
+    nodes = [patiently(lambda: cluster.add_node(**NODE, resources={"marked": 1})) for _ in range(2)]
     inner = plain.endpoints.thinker.model_dump(mode="json")
-    thinker = endpoint(cluster.address, inner, replicas=2, resources={"num_cpus": 0.6})
+    thinker = endpoint(cluster.address, inner, resources={"num_cpus": 0.6, "custom": {"marked": 1}})
     ends = plain.endpoints.model_copy(update={"thinker": thinker})
     config = plain.model_copy(update={"endpoints": ends})
     over = threading.Event()
 
-    def serves() -> bool:
+    def kill() -> None:
+        while not over.is_set() and not any(model == "thinker" for model, _, _ in play.calls):
+            over.wait(0.02)
         import ray
 
-        there = ray._private.state.actors().values() if ray.is_initialized() else ()
-        return any(one["State"] == "ALIVE" and one["Address"]["NodeID"] == node.node_id for one in there)
-
-    def kill() -> None:
-        while not over.is_set() and not serves():
-            over.wait(0.05)
-        over.wait(1)  # it opens its engine, and is asked
+        (home,) = (
+            one["Address"]["NodeID"]
+            for one in ray._private.state.actors().values()
+            if one["State"] == "ALIVE"
+        )
+        (node,) = (node for node in nodes if node.node_id == home)
         cluster.remove_node(node, allow_graceful=False)
 
     killer = threading.Thread(target=kill)
