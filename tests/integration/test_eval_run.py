@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,8 @@ def test_what_a_checkpoint_was_taught_with_is_told_where_it_differs(ask, whole, 
     assert "--pixels longer_side-256" in pixels
     assert "none that the model was trained with" in system
     assert honours(whole.info().model, [asked]) == []
+    silent = replace(asked, protocol=asked.protocol.model_copy(update={"system": ""}))
+    assert any("none that the model was trained with" in line for line in honours(model, [silent]))
 
 
 @pytest.mark.slow

@@ -73,9 +73,9 @@ def honours(model: ModelIdentity, asked: Sequence[Asked]) -> list[str]:
                 f"{name}: images are made smaller by {now}, in training by {record.pixels.label} "
                 f"(--pixels {record.pixels.label})"
             )
-        # A system prompt of the form's own may stand within what training had.
-        taught = record.systems
-        if taught and not any(one.protocol.system in system for system in taught):
+        # A system prompt of the form's own may stand within what training had; none at all stands in any.
+        taught, own = record.systems, one.protocol.system
+        if taught and not any(own in system if own else not system for system in taught):
             found.append(f"{name}: the system prompt is none that the model was trained with")
     return found
 
